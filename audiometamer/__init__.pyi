@@ -27,9 +27,11 @@ from .errors import AudioMetamerWarning as AudioMetamerWarning
 from .matching import domains as domains
 from .matching import match as match
 from .matching.loop import StopSynthesis as StopSynthesis
+from .matching.stopping import Plateau as Plateau
 from .metamers.criteria import NullDistribution as NullDistribution
 from .metamers.criteria import similarity as similarity
 from .metamers.figure import plot_metamers as plot_metamers
+from .metamers.files import load_metamer as load_metamer
 from .metamers.folder import synthesize_into as synthesize_into
 from .metamers.metamer import Metamer as Metamer
 from .metamers.methods import Method as Method

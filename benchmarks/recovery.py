@@ -20,7 +20,8 @@ from audiometamer.drawing import line_style
 from audiometamer.exploration.analysis.analyse import ExplorationAnalysis, analyse, write_analysis
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import Threshold
-from audiometamer.exploration.design import ExplorationDesign, LadderSelection
+from audiometamer.exploration.design import ExplorationDesign
+from audiometamer.exploration.design_tables import LadderSelection
 from audiometamer.exploration.observers import Observer, cochleagram_observer, network_observer
 from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.exploration.simulate import StimulusKey, sensitivities, simulate, true_threshold

@@ -52,7 +52,7 @@ for _ in range(12):
         optimizer.step()
 
 picture = am.ImageTransform((1, 16, 16))
-model = am.image_model(network, picture, mean=[mean], deviation=[deviation], labels=[str(k) for k in range(10)], name="digits")
+model = am.image_model(network, picture, mean=[mean], std=[deviation], labels=[str(k) for k in range(10)], name="digits")
 with torch.no_grad():
     right = model(images).argmax(1) == classes
 print(f"right on {int(test.sum())} digits that it was not trained on: {100 * right[test].float().mean():.1f} %")

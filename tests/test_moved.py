@@ -25,7 +25,7 @@ def _forgotten(monkeypatch):
 
 
 def warned(action):
-    """What an action returns, and the messages of its warnings, all of them DeprecationWarnings at the caller's own line."""
+    """What an action returns, and the messages of its warnings, all of them DeprecationWarnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = action()
@@ -63,28 +63,32 @@ def test_a_package_warns_of_what_is_taken_from_it(old):
     assert set(dir(package)) == set(dir(today))
 
 
-def test_public_paths_of_the_documentation():
-    def import_as_before():
-        from audiometamer.metamers.criteria import NullDistribution
-        from audiometamer.models.loading import load_model
-        from audiometamer.psychophysics.bayes import psi
+OLD_PROGRAM = """
+from audiometamer.criteria import NullDistribution
+from audiometamer.domains import Waveform
+from audiometamer.exploration.procedures import psi
+from audiometamer.loading import load_model
+"""
 
-        return NullDistribution, psi, load_model
 
-    (distribution, psi, load), messages = warned(import_as_before)
-    assert (distribution, psi, load) == (am.NullDistribution, am.psychophysics.psi, am.load_model)
-    assert messages == [
-        "audiometamer.criteria is now audiometamer.metamers.criteria; the old name goes away in version 0.3",
-        "audiometamer.exploration.procedures.psi is now audiometamer.psychophysics.psi; the old name goes away in version 0.3",
-        "audiometamer.loading is now audiometamer.models.loading; the old name goes away in version 0.3",
+def test_a_program_of_before_runs_and_each_of_its_lines_is_pointed_to():
+    found = {}
+    with pytest.warns(DeprecationWarning, match=r"the old name goes away in version 0\.3") as caught:
+        exec(compile(OLD_PROGRAM, "before.py", "exec"), found)
+    assert found["NullDistribution"] is am.NullDistribution
+    assert found["Waveform"] is am.domains.Waveform
+    assert found["psi"] is am.psychophysics.psi
+    assert found["load_model"] is am.load_model
+    assert [(warning.filename, warning.lineno, str(warning.message).removeprefix("audiometamer.")) for warning in caught] == [
+        ("before.py", 2, "criteria is now audiometamer.metamers.criteria; the old name goes away in version 0.3"),
+        ("before.py", 3, "domains is now audiometamer.matching.domains; the old name goes away in version 0.3"),
+        (
+            "before.py",
+            4,
+            "exploration.procedures.psi is now audiometamer.psychophysics.psi; the old name goes away in version 0.3",
+        ),
+        ("before.py", 5, "loading is now audiometamer.models.loading; the old name goes away in version 0.3"),
     ]
-
-
-def test_the_warning_points_to_the_callers_line():
-    with pytest.warns(DeprecationWarning, match=r"audiometamer\.domains is now audiometamer\.matching\.domains") as caught:
-        from audiometamer.matching.domains import Waveform
-    assert [warning.filename for warning in caught] == [__file__]
-    assert Waveform is am.domains.Waveform
 
 
 def test_what_never_was_is_not_found():

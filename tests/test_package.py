@@ -19,9 +19,9 @@ HEAVY = ("torch", "torchaudio", "librosa", "numba", "matplotlib", "soundfile")
 def test_public_names():
     assert sorted(set(am.__all__) - ROOMS) == [
         "AudioMetamerError", "AudioMetamerWarning", "Clip", "Cochleagram", "GivenTarget", "ImageTransform", "Metamer",
-        "Method", "Model", "NullDistribution", "StopSynthesis", "__version__", "domains", "find_speech", "image_model",
-        "joined", "load_model", "match", "plot_metamers", "read_clip", "read_image", "record", "similarity", "synthesize",
-        "synthesize_into", "write_png", "write_wav",
+        "Method", "Model", "NullDistribution", "Plateau", "StopSynthesis", "__version__", "domains", "find_speech",
+        "image_model", "joined", "load_metamer", "load_model", "match", "plot_metamers", "read_clip", "read_image", "record",
+        "similarity", "synthesize", "synthesize_into", "write_png", "write_wav",
     ]  # fmt: skip
     assert all(hasattr(am, name) for name in am.__all__)
     assert am.networks.__all__ == ["CochCNN9", "CochResNet50", "SpecTemp"]
@@ -51,8 +51,8 @@ def test_the_main_names_of_a_room_are_there(stub):
 def test_names_are_listed_to_people_and_their_editors():
     assert set(am.__all__) <= set(dir(am))
     completer = rlcompleter.Completer({"am": am})
-    completed = [completer.complete("am.synth", k) for k in range(2)]
-    assert completed == ["am.synthesize(", None]
+    completed = [completer.complete("am.read_cl", k) for k in range(2)]
+    assert completed == ["am.read_clip(", None]
     help_text = pydoc.plain(pydoc.render_doc(am))
     assert all(name in help_text for name in ("synthesize(", "class Model", "class Clip", "read_clip(", "load_model("))
 

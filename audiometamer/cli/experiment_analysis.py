@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from audiometamer.cli import options
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.chance import Chance
-from audiometamer.experiment.analysis.folder import AnalysisSettings, analyse_into
+from audiometamer.experiment.analysis.folder import RecognitionSettings, analyse_into
 from audiometamer.experiment.analysis.sources import AnalysisFiles, RequestedRules
 from audiometamer.experiment.power import listeners_needed
 
@@ -46,7 +46,7 @@ _rules = options.gathered(
     ),
 )  # fmt: skip
 _settings = options.gathered(
-    "settings", AnalysisSettings,
+    "settings", RecognitionSettings,
     click.option(
         "--layers", multiple=True, metavar="A,B,…", callback=lambda _context, _option, values: options.split_names(values),
         help="Order of the layers of all models; default: that of the zoo's models, else order of first occurrence.",
@@ -75,7 +75,7 @@ _settings = options.gathered(
 @options.out("analysis")
 @click.option("--overwrite", is_flag=True, help="Replace an existing analysis.")
 def analyse(
-    files: AnalysisFiles, requested: RequestedRules, settings: AnalysisSettings, proportion: float | None, out: Path,
+    files: AnalysisFiles, requested: RequestedRules, settings: RecognitionSettings, proportion: float | None, out: Path,
     **outputs: bool,
 ) -> None:  # fmt: skip
     """Analyse the answers of an experiment: exclusions, recognition with intervals, tests, a figure.

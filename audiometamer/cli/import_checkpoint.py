@@ -1,4 +1,4 @@
-"""``audiometamer import-checkpoint``: a published checkpoint becomes a model."""
+"""``audiometamer import-checkpoint``: make a model from a published checkpoint."""
 
 import shlex
 from pathlib import Path
@@ -20,8 +20,10 @@ from audiometamer.models import published_checkpoints as published
     help="Names of the classes in order: a text file with one on each line; a CSV with a column for each task; a TOML or JSON "
     "file with a list for each; or the published label file (.pckl), of which nothing but plain values is read.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new model.")
-@click.option("--trust", is_flag=True, help="Read the file even if it runs programs of its own; for makers that you trust.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the new model.")
+@click.option(
+    "--trust", is_flag=True, help="Read the file even if it runs code of its own; only for files whose maker you trust."
+)
 def import_checkpoint(file: Path, network: str, labels_file: Path, out: Path, trust: bool) -> None:
     """Make a model's folder from FILE, a checkpoint of Feather et al. (2023), or any state dict of one of these networks."""
     published.import_checkpoint(file, network=network, labels=read_label_file(labels_file), out=out, trust=trust)

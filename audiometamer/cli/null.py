@@ -14,7 +14,7 @@ from audiometamer.io.paths import printable
 from audiometamer.metamers.criteria import METRICS, NullDistribution
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 
-_ENDLESS = 1e9  # dB: pairs that are equal, or of nothing but zeros
+_INFINITE = 1e9  # dB: pairs that are equal, or of zeros only
 
 
 @click.command()
@@ -26,35 +26,35 @@ _ENDLESS = 1e9  # dB: pairs that are equal, or of nothing but zeros
     type=click.IntRange(1),
     default=1_000_000,
     show_default=True,
-    help="Random pairs, at least, if there are enough sounds.",
+    help="Minimum number of random pairs, if there are enough sounds.",
 )
-@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the choice among the sounds.")
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the selection of sounds.")
 @click.option(
-    "--memory", type=options.Number(0, 1e6, min_open=True), default=1.0, show_default=True, help="GB of memory for activations."
+    "--memory", type=options.Number(0, 1e6, min_open=True), default=1.0, show_default=True, help="Memory for activations in GB."
 )
 @options.device
 @options.batch_size
 @click.option("--out", type=click.Path(path_type=Path), default=Path("null.json"), show_default=True, help="File to write.")
-@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+@click.option("--overwrite", is_flag=True, help="Overwrite an existing file.")
 def null(
     sounds: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], pairs: int, seed: int, memory: float, device: str,
     batch_size: int, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Compare random pairs of natural SOUNDS, or photographs (files, or folders of them), at layers of a model.
+    """Compare random pairs of natural SOUNDS or images (files, or folders of them) at layers of a model.
 
-    Recordings that are longer than the model takes give several sounds, one after the other. The file can be given to
-    `synth --null`; named null.json in a model's folder, it is used from then on.
+    Recordings longer than the model's duration give several sounds, back to back. Pass the file to `synth --null`, or put it
+    into the model's folder as null.json, where it is found without an option.
     """
     options.check_free(out, overwrite=overwrite)
     check_writable(out)
     model = options.opened_model(model_name, device)
-    wanted = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
+    n_needed = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
     excerpts = find_excerpts(model, sounds)
     random.Random(seed).shuffle(excerpts)  # noqa: S311 (nothing secret)
-    n_sounds = min(wanted, len(excerpts))
-    if n_sounds < wanted:
+    n_sounds = min(n_needed, len(excerpts))
+    if n_sounds < n_needed:
         click.echo(
-            f"note: {pairs} pairs need {wanted} sounds; {len(excerpts)} give {n_sounds * (n_sounds - 1) // 2} pairs", err=True
+            f"note: {pairs} pairs need {n_needed} sounds; {len(excerpts)} give {n_sounds * (n_sounds - 1) // 2} pairs", err=True
         )
     with tracked() as tracker:
         distribution = NullDistribution.measure(
@@ -67,13 +67,13 @@ def null(
     table = plain_table("layer", *(f"largest {metric}" for metric in METRICS))
     for layer, metrics in distribution.layers.items():
         largest = (metrics[metric].maximum for metric in METRICS)
-        table.add_row(layer, *map(_told, largest))
+        table.add_row(layer, *map(_format, largest))
     print_table(table)
     click.echo(f"{distribution.pairs} pairs of {distribution.sounds} sounds: {out}")
 
 
-def _told(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < _ENDLESS else "∞" if value > 0 else "−∞"
+def _format(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < _INFINITE else "∞" if value > 0 else "−∞"
 
 
 def _name(excerpt: Excerpt) -> str:

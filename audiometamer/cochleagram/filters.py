@@ -88,10 +88,10 @@ class CosineFilterbank:
     low_limit, high_limit : float
         Edges of the bank in Hz. Defaults 50 and 10000 (Feather et al. 2023).
     overcompleteness : int
-        Sample factor s = 1, 2 or 4: the grid is s times as dense, with filters as wide as at s = 1, divided by √s.
+        Factor s = 1, 2 or 4: the grid is s times as dense, with filters as wide as at s = 1 and gains divided by √s.
         There are s · (n + 1) − 1 band-pass filters. Default 4.
     scale : {"erb", "linear"}
-        The scale on which filters are evenly spaced. Default "erb".
+        Scale on which filters are evenly spaced. Default "erb".
     include_edges : bool
         Whether to add the s low-pass and s high-pass filters that complete the sum of squared gains. Default True.
 

@@ -17,8 +17,8 @@ class SubbandMagnitude(torch.autograd.Function):
     """Magnitudes of analytic subbands: squared on a coarse grid, interpolated, and the root taken on the finer grid.
 
     On the coarse grid the real and the imaginary part come from one real inverse FFT each, of the spectrum and of the spectrum
-    turned by −i: as much work as one complex FFT, and each part lies in memory by itself. Each block of the power, with the one
-    after it, meets a matrix [shape=(2 · block, points)] that gives the block's points on the finer grid.
+    times −i: as much work as one complex FFT, and each part is contiguous in memory. Each block of the power, with the one after
+    it, is multiplied by a matrix [shape=(2 · block, points)] that gives the block's points on the finer grid.
     """
 
     @staticmethod
@@ -26,7 +26,7 @@ class SubbandMagnitude(torch.autograd.Function):
         z = SubbandMagnitude._coarse(spectra, parts, length)
         fine = SubbandMagnitude._interpolated(z, z, matrix)
         fine.clamp_(min=MAGNITUDE_FLOOR**2).sqrt_()
-        # No view of `fine`, in autograd's eyes: an output that is a view of something else cannot carry a tangent.
+        # Not a view of `fine` for autograd: an output that is a view cannot carry a tangent.
         magnitude = torch.ops.aten._unsafe_view(fine, (*z.shape[1:-1], fine.numel() // z.shape[1:-1].numel()))
         if (points := length * matrix.shape[1] // BLOCK) < magnitude.shape[-1]:
             magnitude = magnitude[..., :points].clone(memory_format=torch.contiguous_format)
@@ -46,7 +46,7 @@ class SubbandMagnitude(torch.autograd.Function):
     def _interpolated(a: Tensor, b: Tensor, matrix: Tensor) -> Tensor:
         """Re a · re b + im a · im b, interpolated: [shape=(batch · rows · blocks, points)]."""
         length = a.shape[-1]
-        # The grid is periodic; the first window begins half of one, less a sample, before it. Blocks may reach past its end.
+        # The grid is periodic; the first window begins half a window, less a sample, before it. Blocks may extend past its end.
         begin, end = HALF_TAPS - 1, HALF_TAPS - 1 + length
         power = a.new_empty(*a.shape[1:-1], (-(-length // BLOCK) + 1) * BLOCK)
         torch.mul(a[0], b[0], out=power[..., begin:end]).addcmul_(a[1], b[1])

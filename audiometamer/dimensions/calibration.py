@@ -1,4 +1,4 @@
-"""From wished to reached changes: what a wish came to over several signals, and what to wish for a change to be reached."""
+"""Requested and reached changes: what requests came to over several signals, and which request reaches a change."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,25 +12,25 @@ from audiometamer.io.tables import read_table, write_table
 
 
 class CalibrationRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a wished change along a dimension came to.
+    """What a requested change along a dimension came to: a row of ``calibration.tsv``.
 
     Parameters
     ----------
     dimension : str
-    wished : float
-        In standard deviations of the bank, as all changes here.
+    requested : float
+        In standard deviations of the bank, as all changes here; column ``wished``.
     signals : int
-        How many were moved.
+        Number of moved signals.
     reached, reached_low, reached_high : float
         Median and quartiles.
     leakage : float
         Median.
     snr_db, modulation : float
-        Medians of the physical distances; an SNR without end counts as the largest.
+        Medians of the physical distances; an infinite SNR counts as the largest.
     """
 
     dimension: str
-    requested: float = msgspec.field(name="wished")  # the column of tables of earlier versions
+    requested: float = msgspec.field(name="wished")
     signals: int
     reached: float
     reached_low: float
@@ -41,7 +41,7 @@ class CalibrationRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def calibrate(records: Iterable[MovedRecord]) -> list[CalibrationRow]:
-    """A row for each dimension, in the order of the records, and wished change, from small to large."""
+    """A row for each dimension, in the order of the records, and requested change, from small to large."""
     groups: dict[tuple[str, float], list[MovedRecord]] = {}
     for record in records:
         groups.setdefault((record.dimension, record.requested), []).append(record)
@@ -67,9 +67,9 @@ def _calibrated(dimension: str, requested: float, records: Sequence[MovedRecord]
 
 
 def change_to_request(table: Sequence[CalibrationRow], dimension: str, reached: float) -> float:
-    """The wish whose median would reach a change, by linear interpolation from no change at no wish.
+    """The request whose median would reach a change, by linear interpolation from 0 at 0.
 
-    Where more was wished and less reached, the larger wish is passed over.
+    A larger request that reached less is skipped.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def change_to_request(table: Sequence[CalibrationRow], dimension: str, reached: 
     Raises
     ------
     AudioMetamerError
-        If the table has no such dimension, or never came so far.
+        If the table has no such dimension, or no request reached as much.
     """
     rows = sorted((row.requested, row.reached) for row in table if row.dimension == dimension)
     if not rows:
@@ -93,12 +93,12 @@ def change_to_request(table: Sequence[CalibrationRow], dimension: str, reached: 
         raise AudioMetamerError(
             f"{dimension} was calibrated for reached changes from 0 to {points[-1][1]:.3g}, not for {reached:g}"
         )
-    requests, came_to = zip(*points, strict=True)
-    return float(np.interp(reached, came_to, requests))
+    requests, changes = zip(*points, strict=True)
+    return float(np.interp(reached, changes, requests))
 
 
 def write_calibration(path: Path, table: Iterable[CalibrationRow]) -> None:
-    """Write as a table."""
+    """Write a calibration as a table."""
     write_table(path, CalibrationRow.__struct_encode_fields__, map(msgspec.to_builtins, table))
 
 

@@ -6,7 +6,7 @@ and their records say so.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from audiometamer.dimensions.catalogue_figure import draw_component
 from audiometamer.dimensions.dimensions import Dimension, Dimensions
@@ -65,10 +65,8 @@ def make_catalogue(
     along : sequence of Dimension
     out : path
         The folder; it is whole or absent.
-    changes : sequence of float
-        How far, in standard deviations of natural signals, to either side. Default 1 and 2.
-    coordinates : sequence of float, optional
-        Where to, instead of `changes`: the same coordinates for all signals.
+    changes, coordinates : sequence of float
+        How far, in standard deviations, to either side; or where to, the same for all signals. Default: by 1 and 2.
     method, steps, batch_size
         As of `audiometamer.dimensions.moving.move`.
     overwrite : bool
@@ -87,20 +85,17 @@ def make_catalogue(
     """
     check_replaceable(out)
     clips = distinct_clips(clips)
-    components = {(dimension.layer, dimension.component) for dimension in along}
-    total = len(clips) * (len(along) * len(changes) if coordinates is None else len(components) * len(coordinates))
+    total = len(clips) * (len(along) * len(changes) if coordinates is None else len({d[:2] for d in along}) * len(coordinates))
 
     def report(done: int) -> None:
         if progress is not None:
             progress(done, total)
 
+    options: dict[str, Any] = {"method": method, "steps": steps, "batch_size": batch_size, "progress": report}
     if coordinates is None:
-        moves = all_moves(clips, along, changes)
-        moved = move(model, dimensions, moves, method=method, steps=steps, batch_size=batch_size, progress=report)
+        moved = move(model, dimensions, all_moves(clips, along, changes), **options)
     else:
-        moved = move_to(
-            model, dimensions, clips, along, coordinates, method=method, steps=steps, batch_size=batch_size, progress=report
-        )
+        moved = move_to(model, dimensions, clips, along, coordinates, **options)
     return Catalogue(moved, write_catalogue(model, moved, out, overwrite=overwrite))
 
 

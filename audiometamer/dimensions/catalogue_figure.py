@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiometamer.dimensions.moved import Moved
 from audiometamer.drawing import literal_text
@@ -9,10 +10,19 @@ from audiometamer.io.files import atomic_write
 from audiometamer.metamers.figure import draw_signals
 from audiometamer.models.model import Model
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @literal_text()
 def draw_component(model: Model, moved: Sequence[Moved], path: Path) -> None:
-    """Write a PNG: a row for each signal, with columns for its changes or coordinates along one component.
+    """Write `component_figure` as a PNG."""
+    with atomic_write(path) as temporary:
+        component_figure(model, moved).savefig(temporary, dpi=110)
+
+
+def component_figure(model: Model, moved: Sequence[Moved]) -> "Figure":
+    """A row for each signal, with columns for its changes or coordinates along one component.
 
     The reference is in the middle, as no change at all, or to the left of all coordinates.
 
@@ -21,21 +31,20 @@ def draw_component(model: Model, moved: Sequence[Moved], path: Path) -> None:
     model : Model
     moved : sequence of Moved
         Of one component: all by changes, of any sign and size, or all to coordinates.
-    path : path
-    """
-    import matplotlib
 
-    matplotlib.use("agg", force=False)
-    import matplotlib.pyplot as plt
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
 
     layer, component = moved[0].component
     clips = list(dict.fromkeys(each.record.clip for each in moved))
     positions = sorted({_position(each) for each in moved})
     reference = 0 if _is_by_coordinate(moved[0]) else sum(position < 0 for position in positions)
     columns: list[float | None] = [*positions[:reference], None, *positions[reference:]]
-    figure, axes = plt.subplots(
-        len(clips), len(columns), figsize=(2.6 * len(columns), 1.9 * len(clips) + 0.5), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(2.6 * len(columns), 1.9 * len(clips) + 0.5), layout="constrained")
+    axes = figure.subplots(len(clips), len(columns), squeeze=False)
     for clip, row in zip(clips, axes, strict=True):
         own = {_position(each): each for each in moved if each.record.clip == clip}
         first = next(iter(own.values()))
@@ -54,9 +63,7 @@ def draw_component(model: Model, moved: Sequence[Moved], path: Path) -> None:
             if column not in (None, *own):
                 axis.axis("off")
     figure.suptitle(f"{moved[0].record.model}: {layer}, component {component}", fontsize=10)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    return figure
 
 
 def _is_by_coordinate(moved: Moved) -> bool:

@@ -1,7 +1,7 @@
 """Principal and independent components of a few long rows, from their inner products alone; float64.
 
-A bank of n signals gives n rows of perhaps millions of values. Their components lie in the span of the rows, so that all that is
-needed is the n × n matrix of inner products: the dual form of principal component analysis.
+A bank of n signals gives n rows of perhaps millions of values. Components lie in the span of the rows, so that the n × n matrix
+of inner products suffices: the dual form of principal component analysis.
 """
 
 import warnings
@@ -24,7 +24,7 @@ class Components:
     weights : array [shape=(rows, components)]
         Component k's direction is Σᵢ weights[i, k] · xᵢ: its inner product with a centred row is the row's score.
     scores : array [shape=(rows, components)]
-        Of the rows themselves; mean 0, standard deviation 1.
+        Scores of the rows; mean 0, standard deviation 1.
     explained : array [shape=(components,)]
         Share of the rows' total variance.
     """
@@ -34,7 +34,7 @@ class Components:
     explained: Values
 
     def strongest(self, number: int) -> "Components":
-        """The first of them."""
+        """The strongest components."""
         return Components(self.weights[:, :number], self.scores[:, :number], self.explained[:number])
 
 
@@ -49,9 +49,9 @@ def principal_components(products: Values, components: int, *, rounding: float =
     products : array [shape=(rows, rows)]
         Inner products of the rows, centred or not.
     components : int
-        How many at most; there are no more than the rank of the centred rows.
+        Maximal number; there are no more than the rank of the centred rows.
     rounding : float
-        Relative error of the rows themselves: what differs by no more is the same. Default 0.
+        Relative error of the rows: smaller differences are ignored. Default 0.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def principal_components(products: Values, components: int, *, rounding: float =
     centred = products - products.mean(0) - products.mean(1, keepdims=True) + products.mean()
     values, vectors = np.linalg.eigh((centred + centred.T) / 2)
     values, vectors = values[::-1], vectors[:, ::-1]
-    # Inner products of rows have rounding errors of the size of the rows, not of their deviations from the mean.
+    # The rounding error of inner products scales with the rows, not with their deviations from the mean.
     least = len(products) * max(np.finfo(np.float64).eps, rounding**2) * float(np.diag(products).max())
     rank = int((values > least).sum())
     if rank == 0:
@@ -75,7 +75,7 @@ def principal_components(products: Values, components: int, *, rounding: float =
 
 
 def independent_components(principal: Components, *, seed: int) -> Components:
-    """Rotate principal components until their scores are as independent as can be; strongest first.
+    """Rotate principal components so that their scores are as independent as possible; strongest first.
 
     Scores of independent components are uncorrelated and of unit variance, so that a component's share of the variance is the sum
     of the principal components' shares, weighted with the squares of its row of the rotation.
@@ -84,7 +84,7 @@ def independent_components(principal: Components, *, seed: int) -> Components:
     ----------
     principal : Components
     seed : int
-        Of the first rotation.
+        Random seed of the first rotation.
     """
     rotation = fast_ica(principal.scores, seed=seed)
     explained = rotation**2 @ principal.explained
@@ -104,11 +104,11 @@ def fast_ica(whitened: Values, *, seed: int, tolerance: float = 1e-6, iterations
     whitened : array [shape=(samples, variables)]
         Mean 0, covariance the identity.
     seed : int
-        Of the first rotation.
+        Random seed of the first rotation.
     tolerance : float
-        Ends when every row's cosine with the row before differs from ±1 by less. Default 1e-6.
+        The iteration ends when the cosine of every row with its previous value differs from ±1 by less. Default 1e-6.
     iterations : int
-        At most. Default 1000.
+        Maximal number. Default 1000.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def fast_ica(whitened: Values, *, seed: int, tolerance: float = 1e-6, iterations
     Warns
     -----
     AudioMetamerWarning
-        If the iterations did not suffice.
+        If it did not converge.
     """
     samples, variables = whitened.shape
     rotation = _orthonormal(np.random.default_rng(seed).standard_normal((variables, variables)))
@@ -146,6 +146,6 @@ def _orthonormal(rows: Values) -> Values:
 
 
 def _signed(found: Components) -> Components:
-    """The same with the longer tail of each score on the positive side: what a sign means must not depend on chance."""
+    """Components with the longer tail of each score on the positive side, so that signs do not depend on chance."""
     sign = np.where((found.scores**3).sum(0) < 0, -1.0, 1.0)
     return Components(found.weights * sign, found.scores * sign, found.explained)

@@ -1,7 +1,7 @@
 """Dimensions of a layer: components of the Gram matrices of its activations over a bank of natural signals.
 
-A Gram matrix holds the inner products between channels over time: what of a layer's activations is texture, without when it
-happens. Components are found over a bank (Kamao et al. 2025), and a signal's coordinate along one is the score of its Gram
+A Gram matrix holds the inner products between channels over time: the texture of a layer's activations, without when things
+happen. Components are found over a bank (Kamao et al. 2025), and a signal's coordinate along one is the score of its Gram
 matrix, in standard deviations of the bank.
 """
 
@@ -28,7 +28,7 @@ _RECORD, _TENSORS = "dimensions.json", "dimensions.safetensors"
 
 
 class Dimension(NamedTuple):
-    """One way to move a signal: a component of a layer, counted from 0, and which side of it.
+    """A direction in which to move a signal: a component of a layer, counted from 0, and a sign.
 
     Written ``layer/component/sign``, as in ``relu2/3/+``.
     """
@@ -39,12 +39,12 @@ class Dimension(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Dimension":
-        """Of its written form.
+        """A dimension from its written form.
 
         Raises
         ------
         AudioMetamerError
-            If it is not of that form.
+            If the text does not have that form.
         """
         layer, *rest = text.rsplit("/", 2)
         if not layer or len(rest) != 2 or not rest[0].isdecimal() or rest[1] not in ("+", "-"):
@@ -53,7 +53,7 @@ class Dimension(NamedTuple):
 
     @property
     def order(self) -> tuple[list[int | str], int, int]:
-        """To sort by: layers, whose numbers count as numbers, then components, then + before -."""
+        """Sort key: layers with numbers in numerical order, then components, then + before -."""
         parts = re.split(r"(\d+)", self.layer)
         return [int(part) if part.isdecimal() else part for part in parts], self.component, -self.sign
 
@@ -62,7 +62,7 @@ class Dimension(NamedTuple):
 
 
 class DimensionsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where dimensions come from.
+    """The provenance of dimensions.
 
     Parameters
     ----------
@@ -73,21 +73,21 @@ class DimensionsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method : str
         ``ica`` or ``pca``.
     seed : int
-        Of FastICA.
+        Random seed of FastICA.
     components : int
-        How many were found.
+        Number of components found.
     explained : list of float
-        Share of the bank's variance of each that was kept, from the largest down.
+        Share of the bank's variance explained by each kept component, from the largest down.
     explained_by_all : float
-        Share of all that were found.
+        Share explained by all components found.
     bank : list of str
         Names of its signals.
     bank_sha256 : str
-        Of their samples.
+        Hash of their samples.
     tensors_sha256 : str
-        Of directions, offsets and the bank's coordinates.
+        Hash of directions, offsets and the bank's coordinates.
     looked_for : int, optional
-        How many were looked for: fewer are found where the bank has a lower rank. None in folders of versions that did not tell.
+        Number of components looked for; fewer are found if the bank has a lower rank. None in folders of earlier versions.
     """
 
     model: str
@@ -107,15 +107,15 @@ class DimensionsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Components of a layer, and how to read a signal's coordinates along them.
+    """Components of a layer, which give signals coordinates.
 
     Parameters
     ----------
     record : DimensionsRecord
     directions : Tensor [shape=(components, n, n)]
-        Symmetric; a coordinate is the inner product of one with a Gram matrix, less the offset.
+        Symmetric; a coordinate is the inner product of a direction with a Gram matrix, minus the offset.
     offsets : Tensor [shape=(components,)]
-        Those of the bank's mean.
+        Inner products with the bank's mean.
     bank : Tensor [shape=(signals, components)]
         Coordinates of the bank: mean 0, standard deviation 1.
     """
@@ -130,7 +130,7 @@ class Dimensions:
 
     @property
     def names(self) -> list[Dimension]:
-        """All dimensions: each component, up and down."""
+        """All dimensions: each component with both signs."""
         return [Dimension(self.record.layer, component, sign) for component in range(len(self)) for sign in (1, -1)]
 
     def coordinates(self, activations: Tensor) -> Tensor:
@@ -151,17 +151,17 @@ class Dimensions:
             return self.to_model(model).coordinates(record(model, signals, layer))
 
     def to_model(self, model: Model) -> Self:
-        """The same in the dtype and on the device of a model."""
+        """These dimensions in the dtype and on the device of a model."""
         moved = (t.to(dtype=model.dtype, device=model.device) for t in (self.directions, self.offsets, self.bank))
         return type(self)(self.record, *moved)
 
     def check(self, model: Model) -> None:
-        """Raise if they were not found for this model.
+        """Raise if the dimensions were not found for this model.
 
         Raises
         ------
         AudioMetamerError
-            If its weights are others, or it has no such layer.
+            If the model has other weights, or no such layer.
         """
         if (found := model.weights_sha256()) != self.record.weights_sha256:
             raise AudioMetamerError(
@@ -171,7 +171,7 @@ class Dimensions:
         model.tap(self.record.layer)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write into a new folder: a record for readers, and tensors.
+        """Write a record and tensors into a new folder.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Dimensions:
         Raises
         ------
         AudioMetamerError
-            If it is not there, cannot be read, or the tensors were changed.
+            If it does not exist, cannot be read, or the tensors were changed.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -214,7 +214,7 @@ class Dimensions:
 
 
 def load_all(folder: str | os.PathLike[str]) -> dict[str, Dimensions]:
-    """All dimensions in the folders of a folder, by layer.
+    """Load the dimensions of all layers in a folder, by layer.
 
     Raises
     ------
@@ -235,9 +235,9 @@ def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str]
     dimensions : mapping of str to Dimensions
         By layer.
     names : sequence of str
-        ``layer/component/sign``, or ``layer/component`` for both signs. None: the strongest components of each layer.
+        ``layer/component/sign``, or ``layer/component`` for both signs. Empty: the strongest components of each layer.
     strongest : int
-        How many of each layer if none are named.
+        Number of components of each layer if none are named.
 
     Raises
     ------
@@ -253,12 +253,12 @@ def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str]
 
 
 def sides(name: str) -> list[Dimension]:
-    """One dimension, or both of a component, by name.
+    """The dimensions that a name stands for: one, or both of a component.
 
     Raises
     ------
     AudioMetamerError
-        If it names none.
+        If it does not name a dimension.
     """
     if name.endswith(("/+", "/-")):
         return [Dimension.parse(name)]
@@ -271,7 +271,7 @@ def sides(name: str) -> list[Dimension]:
 
 
 def check_dimension(dimensions: Mapping[str, Dimensions], dimension: Dimension) -> None:
-    """Raise if a dimension is not among those of several layers."""
+    """Raise if a dimension is not among those of some layers."""
     layer, component, _ = dimension
     if layer not in dimensions:
         raise AudioMetamerError(f"there are no dimensions of layer {layer!r}; there are some of {', '.join(dimensions)}")
@@ -280,25 +280,25 @@ def check_dimension(dimensions: Mapping[str, Dimensions], dimension: Dimension) 
 
 
 def folder_of_layer(out: Path, layer: str) -> Path:
-    """Where the dimensions of a layer lie in a folder of several."""
+    """The folder of a layer's dimensions within a folder of several layers."""
     return out / safe_name(layer)
 
 
 def gram_matrices(activations: Tensor, *, keep_frequency: bool) -> Tensor:
-    """Inner products over time, averaged over it.
+    """Inner products between channels, averaged over time.
 
     Parameters
     ----------
     activations : Tensor [shape=(batch, channels, ..., time)]
-        A layer without time, [shape=(batch, units)], counts as one moment.
+        A layer without time, [shape=(batch, units)], counts as one time step.
     keep_frequency : bool
-        Whether every channel at every frequency (what lies between channels and time) is an entry of its own, or the products of
-        channels are averaged over frequency too.
+        Whether channels at different frequencies (the dimensions between channels and time) are separate entries, or products
+        are averaged over frequency too.
 
     Returns
     -------
     Tensor [shape=(batch, n, n)]
-        n is the number of channels, times that of frequencies if they are kept.
+        n is the number of channels, times the number of frequencies if they are kept.
     """
     if activations.ndim == 2:
         return gram(activations[..., None])

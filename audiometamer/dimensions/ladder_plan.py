@@ -1,7 +1,10 @@
-"""The plan of a ladder: a TOML file that says which references are to be moved along which dimensions, and how far."""
+"""The plan of a ladder: a TOML file about which references are moved along which dimensions, and how far."""
 
 import random
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,10 +14,11 @@ from msgspec import Meta
 from audiometamer.dimensions.dimensions import Dimension, Dimensions, chosen_dimensions, load_all
 from audiometamer.dimensions.ladder_files import moved_path
 from audiometamer.dimensions.moving import as_presented
-from audiometamer.dimensions.moving_methods import METHODS, STEPS
+from audiometamer.dimensions.moving_methods import STEPS, find_method
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import portable_key
-from audiometamer.io.toml_files import error_context, read_toml
+from audiometamer.io.toml_files import error_context, problems_raised, read_toml
+from audiometamer.io.toml_problems import Problem
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
@@ -25,7 +29,7 @@ Change = Annotated[float, Meta(gt=0)]
 
 
 class LadderPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Which moved signals to make. Paths are as seen from the plan's folder.
+    """Which moved signals to make; paths are relative to the plan's folder.
 
     Parameters
     ----------
@@ -34,26 +38,26 @@ class LadderPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     model : str
         As `load_model` takes it.
     dimensions : str
-        A folder of dimensions that were found for this model. Default "dimensions".
+        The folder of `explore dimensions` for this model. Default "dimensions".
     choose : list of str
-        As in ``relu2/3`` or, one side alone, ``relu2/3/+``. Default: the strongest.
+        Components, as in ``relu2/3``, or one side of them, as in ``relu2/3/+``. Default: the strongest.
     strongest : int
-        How many components of each layer, if none are chosen. Default 3.
+        Number of components of each layer, if none are chosen. Default 3.
     signals : list of str
         Recordings or photographs, their folders, or tables with a column ``path``. A recording that is longer than the model
         takes gives several references.
     references : int, optional
-        How many of them are moved along each dimension, drawn anew for each. Default: all.
+        Number of signals moved along each dimension, drawn for each dimension. Default: all.
     changes : list of float
-        In standard deviations of natural signals.
+        In standard deviations of the bank.
     method : str
-        Of moving. Default "default".
+        Method of moving. Default "default".
     steps : int
-        Default 50.
+        Optimisation steps. Default 50.
     seed : int
-        Of the draw. Default 0.
+        Random seed of the draw. Default 0.
     batch_size : int
-        Signals side by side. Default 8.
+        Signals moved together. Default 8.
     """
 
     model: str
@@ -71,7 +75,7 @@ class LadderPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
 
 class PlannedMove(NamedTuple):
-    """A moved signal that a plan asks for, and where it will lie in the ladder's folder."""
+    """A moved signal of a plan, and its path in the ladder's folder."""
 
     dimension: Dimension
     reference: str
@@ -81,15 +85,15 @@ class PlannedMove(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedLadder:
-    """All that a plan asks for.
+    """All moved signals of a plan.
 
     Parameters
     ----------
     path : path
-        Of the plan.
+        File of the plan.
     plan : LadderPlan
     moves : list of PlannedMove
-        In the order in which they are best made: each dimension with one reference before any with two.
+        In the order in which they are made: each dimension gets one reference before any gets two.
     """
 
     path: Path
@@ -98,7 +102,7 @@ class PlannedLadder:
 
     @property
     def folder(self) -> Path:
-        """The ladder's."""
+        """The ladder's folder."""
         return self.path.parent / self.plan.output
 
 
@@ -110,29 +114,24 @@ def read_ladder_plan(path: Path) -> LadderPlan:
     AudioMetamerError
         If it cannot be read, has an unknown key, a value of a wrong type or out of range, or a change twice.
     """
-    plan = read_toml(path, LadderPlan)
-    with error_context(path, "output"):
-        if (folder := path.parent / plan.output).exists() and not folder.is_dir():
-            raise AudioMetamerError(f"{folder} is a file; the ladder needs a folder")
-    with error_context(path, "method"):
-        if plan.method not in METHODS:
-            raise AudioMetamerError(f"there is no method {plan.method!r} of moving; there are {', '.join(METHODS)}")
-    with error_context(path, "changes"):
-        seen: set[str] = set()
-        for text in (f"{change:g}" for change in plan.changes):  # as files are named
-            if text in seen:
-                raise AudioMetamerError(f"{text} is there twice")
-            seen.add(text)
-    return plan
+    return read_toml(path, LadderPlan, partial(_problems, path.parent))
+
+
+def _problems(folder: Path, plan: LadderPlan) -> Iterator[Problem]:
+    if (output := folder / plan.output).exists() and not output.is_dir():
+        yield Problem("output", f"{output} is a file; the ladder needs a folder")
+    yield from problems_raised("method", lambda: find_method(plan.method))
+    names = Counter(f"{change:g}" for change in plan.changes)  # as files are named
+    yield from (Problem("changes", f"{name} appears twice") for name, times in names.items() if times > 1)
 
 
 def open_ladder_plan(path: Path, plan: LadderPlan) -> tuple[Model, dict[str, Dimensions]]:
-    """The model of a plan that lies at `path`, and its dimensions by layer.
+    """Open the model of a plan, and its dimensions by layer.
 
     Raises
     ------
     AudioMetamerError
-        If one of them cannot be read, or they do not belong together.
+        If the model or the dimensions cannot be read, or do not belong together.
     """
     with error_context(path, "model"):
         model = load_model(model_reference(path, plan.model))
@@ -144,12 +143,12 @@ def open_ladder_plan(path: Path, plan: LadderPlan) -> tuple[Model, dict[str, Dim
 
 
 def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, dict[str, Dimensions], list[Clip]]:
-    """All that a plan asks for, with its model, its dimensions, and the references that were drawn.
+    """All moved signals of a plan, with its model, its dimensions, and the drawn references.
 
     Raises
     ------
     AudioMetamerError
-        If a dimension is unknown, signals are missing, cannot be read, fewer than wanted, or two have the same name.
+        If a dimension is unknown; if signals are missing, cannot be read or are fewer than requested; if two have the same name.
     """
     model, dimensions = open_ladder_plan(path, plan)
     with error_context(path, "choose"):
@@ -160,7 +159,7 @@ def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, 
             raise AudioMetamerError(f"there are no recordings or photographs in {', '.join(plan.signals)}")
     with error_context(path, "references"):
         if plan.references is not None and plan.references > len(excerpts):
-            raise AudioMetamerError(f"{plan.references} are wanted, and {len(excerpts)} are there")
+            raise AudioMetamerError(f"{plan.references} are requested, and there are {len(excerpts)}")
     own = {dimension: _drawn(excerpts, plan, dimension) for dimension in chosen}
     with error_context(path, "signals"):
         drawn = [excerpt for excerpt in dict.fromkeys(excerpts) if any(excerpt in each for each in own.values())]
@@ -178,14 +177,14 @@ def planned_ladder(path: Path, plan: LadderPlan) -> tuple[PlannedLadder, Model, 
 
 
 def _drawn(excerpts: list[Excerpt], plan: LadderPlan, dimension: Dimension) -> list[Excerpt]:
-    """The references of a dimension; with more of them, or of dimensions, the first stay."""
+    """The references of a dimension; the first of them stay the same if their number, or the dimensions, change."""
     drawn = list(excerpts)
     random.Random(f"{plan.seed} {dimension}").shuffle(drawn)  # noqa: S311 (nothing secret)
     return drawn[: plan.references]
 
 
 def _check_paths(moves: list[PlannedMove]) -> None:
-    """Raise if two moved signals would lie in one place on some file system."""
+    """Raise if two moved signals would have the same path on some file system."""
     seen: dict[str, PlannedMove] = {}
     for each in moves:
         if (first := seen.setdefault(portable_key(each.path), each)) is not each:

@@ -1,4 +1,4 @@
-"""Make what the plan of a ladder asks for and is not there yet: several workers, also on several machines, share the work."""
+"""Make the missing signals of a ladder's plan: several workers, also on several machines, share the work."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,25 +26,25 @@ from audiometamer.dimensions.moving import move
 from audiometamer.errors import AudioMetamerError, BrokenError, one_line
 from audiometamer.io.files import make_folder, set_aside, write_json
 from audiometamer.io.locks import file_lock
+from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
 from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
 from audiometamer.jobs.workers import Interruption
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal, write_signal
 from audiometamer.signals.integrity import is_intact
 
 CALIBRATION = "calibration.tsv"
-# Of whoever is making the ladder: who makes what, what went wrong, and a lock.
+# Working files: claims of workers, failures, and a lock.
 _MAKING = ".making"
 _CLAIMS, _FAILED, _LOCK = f"{_MAKING}/claims", f"{_MAKING}/failed", f"{_MAKING}/lock"
-_SAME = 1e-4  # how near a reference is to itself, written as a picture or read by another version of a library
+_TOLERANCE = 1e-4  # between a reference and itself, as an image file or read by another version of a library
 
 
 class MoveFailure(msgspec.Struct, frozen=True):
-    """Why a signal could not be moved; the next run tries it again."""
+    """Why a signal could not be moved; the next run tries again."""
 
     dimension: str
     reference: str
@@ -55,33 +55,33 @@ class MoveFailure(msgspec.Struct, frozen=True):
 def run_ladder(
     path: Path, plan: LadderPlan, *, device: str = "auto", workers: int = 1, progress: ProgressCallback | None = None
 ) -> tuple[Ladder, list[MoveFailure]]:
-    """Make what is missing of a ladder, then write its tables; several runs share the work.
+    """Make the missing signals of a ladder, then write its tables; several runs share the work.
 
     Parameters
     ----------
     path : path
-        Of the plan.
+        File of the plan.
     plan : LadderPlan
     device : str
         As `choose_device` takes it. Default "auto".
     workers : int
-        Processes. Default 1: this one.
+        Number of processes. Default 1: this one.
     progress : callable, optional
         Called with the share of the work that is done, and a message.
 
     Returns
     -------
     Ladder
-        All that is in its folder.
+        All moved signals in its folder.
     list of MoveFailure
-        What could not be made of the plan: it stops nothing else.
+        Signals of the plan that could not be made.
 
     Raises
     ------
     AudioMetamerError
-        If the plan, its model, dimensions or signals are not as they should be; if the folder cannot be written to (disk full,
-        read-only), or holds what was made of other references, dimensions or weights, by another method or other steps; if
-        nothing could be made.
+        If something is wrong with the plan, its model, dimensions or signals; if the folder cannot be written to (disk full,
+        read-only), or holds signals of other references, dimensions, weights, methods or numbers of steps; if nothing could be
+        made.
     """
     choose_device(device)  # refused before anything is written
     planned, model, dimensions, clips = planned_ladder(path, plan)
@@ -102,7 +102,7 @@ def _work(planned: PlannedLadder, device: torch.device, _: Interruption, progres
 
 
 def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensions], clips: Sequence[Clip]) -> None:
-    """Write the references, and check that what is there already belongs with them."""
+    """Write the references, and check that signals of earlier runs belong to them."""
     folder, plan = planned.folder, planned.plan
     try:
         make_folder(folder / _MAKING)
@@ -114,7 +114,9 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
             if not is_intact(at):
                 set_aside(at)
                 write_signal(at, clip.samples, model.sample_rate)
-            elif (there := read_signal(at)).shape != clip.samples.shape or not there.allclose(clip.samples, rtol=0, atol=_SAME):
+            elif (written := read_signal(at)).shape != clip.samples.shape or not written.allclose(
+                clip.samples, rtol=0, atol=_TOLERANCE
+            ):
                 raise AudioMetamerError(f"{at} is not {clip.name} of this plan; choose another output, or rename the recording")
     if not (stimuli := read_moved_stimuli(folder)):
         return
@@ -128,12 +130,12 @@ def _prepare(planned: PlannedLadder, model: Model, dimensions: dict[str, Dimensi
 
 
 def _record(planned: PlannedLadder, each: PlannedMove) -> Path:
-    """What is written last of a moved signal."""
+    """The record of a moved signal, which is written last."""
     return (planned.folder / each.path).with_suffix(".json")
 
 
 def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
-    """Whether a moved signal is there and whole; `read_moved_stimuli` has said what is not."""
+    """Whether a moved signal is complete; `read_moved_stimuli` has warned of broken ones."""
     record = _record(planned, each)
     try:
         return record.exists() and read_moved_stimulus(record) is not None
@@ -143,7 +145,7 @@ def _is_made(planned: PlannedLadder, each: PlannedMove) -> bool:
 
 @cache
 def _key(path: Path) -> str:
-    """What claims and failures of a moved signal are called."""
+    """The name of the claim and the failure of a moved signal."""
     return hashlib.sha256(path.as_posix().encode()).hexdigest()[:16]
 
 
@@ -154,14 +156,14 @@ def _failure(planned: PlannedLadder, each: PlannedMove) -> Path:
 def _failures(planned: PlannedLadder) -> list[MoveFailure]:
     found = []
     for each in planned.moves:
-        with suppress(FileNotFoundError, *JSON_ERRORS):  # of no use is an empty one, after a power cut
+        with suppress(FileNotFoundError, *JSON_ERRORS):  # an empty one, after a power cut, says nothing
             if not _is_made(planned, each):
                 found.append(msgspec.json.decode(_failure(planned, each).read_bytes(), type=MoveFailure))
     return found
 
 
 def _finalize(folder: Path) -> None:
-    """Write the tables of all that is there; of several runs that end together the last one writes last."""
+    """Write the tables of all moved signals; if several runs end together, the last one writes last."""
     remove_dead_claims(folder / _CLAIMS)
     with file_lock(folder / _LOCK):
         stimuli = read_moved_stimuli(folder)
@@ -183,7 +185,7 @@ class LadderMaker(Maker[PlannedMove, bool]):
 
     @cached_property
     def _opened(self) -> tuple[Model, dict[str, Dimensions]]:
-        """Checked against each other, once."""
+        """The model and its dimensions, checked against each other."""
         model, dimensions = open_ladder_plan(self.planned.path, self.planned.plan)
         return model.to(self.device), dimensions
 
@@ -230,7 +232,7 @@ class LadderMaker(Maker[PlannedMove, bool]):
         return move(model, dimensions, moves, method=plan.method, steps=plan.steps, batch_size=len(items), check=False)
 
     def _reference(self, name: str) -> Clip:
-        """As it was written into the ladder's folder: what is moved is what listeners compare with."""
+        """A reference as it was written into the ladder's folder, which is what listeners compare with."""
         model = self._opened[0]
         return Clip(name, read_signal(self.planned.folder / original_path(model, name)), model.sample_rate)
 

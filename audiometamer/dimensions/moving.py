@@ -45,8 +45,7 @@ def move(
 ) -> list[Moved]:
     """Move signals, each along one dimension by a requested change.
 
-    All coordinates that the dimensions of the layer keep are matched: one is to change, the others are to stay. References and
-    moved signals are as they will be presented; see `as_presented`.
+    All coordinates of the layer are matched: one changes, the others stay. Signals are as presented; see `as_presented`.
 
     Parameters
     ----------
@@ -54,7 +53,7 @@ def move(
     dimensions : mapping of str to Dimensions
         By layer.
     moves : sequence of Move
-        Those at one layer share batches, whatever their signals, components and signs.
+        Those at one layer share batches.
     method : str
         ``default`` or ``adam``; see `audiometamer.dimensions.moving_methods`.
     steps : int
@@ -74,8 +73,7 @@ def move(
     Raises
     ------
     AudioMetamerError
-        If there is no such method, layer or component; if the dimensions belong to another model; if a change is not above 0, or
-        the coordinate of a signal does not depend on the signal.
+        If a method, layer or component is unknown, the dimensions belong to another model, or a signal cannot be moved so.
     """
     chosen = find_method(method)
     if steps < 1:

@@ -1,4 +1,4 @@
-"""How far a moved signal is from its reference in physical terms, whatever layer it was moved at."""
+"""Physical distances of a moved signal from its reference, whatever the layer."""
 
 import math
 
@@ -17,11 +17,11 @@ class Physical(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Parameters
     ----------
     snr_db : float or None
-        Of the cochleagram, for sounds, or of the signal itself; None if it is the same.
+        SNR of the cochleagram of a sound, or of any other signal itself; None if it is infinite.
     modulation : float
-        `modulation_distance` of the same.
+        `modulation_distance` between the same.
     level_db : float
-        RMS of the signal over that of the reference, in dB.
+        RMS of the signal relative to that of the reference, in dB.
     peak : float
         Largest magnitude in the signal.
     """
@@ -33,22 +33,22 @@ class Physical(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def physical_distances(model: Model, references: Tensor, signals: Tensor) -> list[Physical]:
-    """What differs between signals and their references, both [shape=(batch, *signal_shape)]."""
+    """Distances between signals and their references, both [shape=(batch, *signal_shape)]."""
     with torch.no_grad():
-        before, after = seen(model, references), seen(model, signals)
+        before, after = displayed(model, references), displayed(model, signals)
     return [
         Physical(
-            snr_db=None if math.isinf(snr := snr_db(*pictures)) and snr > 0 else snr,
-            modulation=modulation_distance(*pictures),
+            snr_db=None if math.isinf(snr := snr_db(*pair)) and snr > 0 else snr,
+            modulation=modulation_distance(*pair),
             level_db=20 * math.log10(float(signal.double().norm() / reference.double().norm())),
             peak=float(signal.abs().max()),
         )
-        for *pictures, reference, signal in zip(before, after, references, signals, strict=True)
+        for *pair, reference, signal in zip(before, after, references, signals, strict=True)
     ]
 
 
-def seen(model: Model, signals: Tensor) -> Tensor:
-    """Cochleagrams [shape=(batch, ..., frequency, time)] of sounds; other signals as they are."""
+def displayed(model: Model, signals: Tensor) -> Tensor:
+    """Cochleagrams [shape=(batch, ..., frequency, time)] of sounds; other signals unchanged."""
     if model.sample_rate is None:
         return signals
     cochleagrams: Tensor = display_cochleagram(model)(signals)
@@ -59,7 +59,7 @@ def modulation_distance(reference: Tensor, signal: Tensor) -> float:
     """Relative difference ‖|M| − |M₀|‖ / ‖M₀‖ of modulation spectra: amplitudes, without phase, over spectral and temporal rates.
 
     The modulation spectrum is the two-dimensional Fourier transform of a cochleagram less its mean (Singh & Theunissen 2003,
-    there of spectrograms): it does not tell when or at which frequency something happens.
+    there of spectrograms): it does not contain when or at which frequency something happens.
 
     Parameters
     ----------

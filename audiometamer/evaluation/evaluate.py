@@ -23,7 +23,8 @@ from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.models.model import Model
-from audiometamer.statistics.bootstrap import Bootstrap, FloatArray
+from audiometamer.statistics.arrays import FloatArray
+from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary
 
 PASSED, DISSIMILARITY = "passed", "rdm_correlation"

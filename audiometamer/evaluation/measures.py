@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audiometamer.statistics.bootstrap import FloatArray
+from audiometamer.statistics.arrays import FloatArray
 
 RECOGNITION = ("accuracy", "label_agreement")  # what pictures show: the first if there is a truth
 _TOP = 5

@@ -1,1 +1,1 @@
-"""Listening experiments: from a stimulus set to listeners' answers and their analysis."""
+"""Recognition experiments: design, building, packing, analysis."""

@@ -30,10 +30,10 @@ class Condition(NamedTuple):
     seed: int | None
 
     def __str__(self) -> str:
-        return self.layer if self == NATURAL else f"{self.model} {self.layer}, seed {self.seed}"
+        return self.layer if self == NATURAL_CONDITION else f"{self.model} {self.layer}, seed {self.seed}"
 
 
-NATURAL = Condition("", NATURAL_LAYER, None)
+NATURAL_CONDITION = Condition("", NATURAL_LAYER, None)
 
 
 class MissingMetamer(NamedTuple):
@@ -78,7 +78,7 @@ class AvailableStimuli:
     def sound(self, clip: str, condition: Condition) -> PlayableSound:
         """The sound to play: the natural clip where its metamer is missing."""
         found = self.sounds.get((clip, condition))
-        return self.sounds[clip, NATURAL] if found is None else found
+        return self.sounds[clip, NATURAL_CONDITION] if found is None else found
 
     def is_missing(self, clip: str, condition: Condition) -> bool:
         """Whether a natural clip stands in for the metamer."""
@@ -148,7 +148,7 @@ def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tu
         if not clips:
             raise_problems(path, problems)
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
-    played = [NATURAL, *conditions] if design.natural else conditions
+    played = [NATURAL_CONDITION, *conditions] if design.natural else conditions
     available = AvailableStimuli(played, clips, sounds, missing, _tidy(metadata, clips))
     return available, [*problems, *_empty_cells(stimulus_set, available, design)]
 
@@ -236,7 +236,7 @@ def _natural_sounds(items: Sequence[Result], task: str) -> dict[tuple[str, Condi
         own = labels.setdefault(clip, {})
         if label := item.evidence.verdict.labels.get(task):
             own[item.evidence.settings.model] = label[0]
-    return {(clip, NATURAL): PlayableSound(item.original, labels[clip]) for clip, item in sorted(best.items())}
+    return {(clip, NATURAL_CONDITION): PlayableSound(item.original, labels[clip]) for clip, item in sorted(best.items())}
 
 
 def _nothing_left(missing: Sequence[MissingMetamer], conditions: Sequence[Condition], clips: int) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.answer_list import AnswerList, answer_list, answer_problems, write_answers
-from audiometamer.experiment.available import NATURAL, AvailableStimuli, read_available_stimuli
+from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, read_available_stimuli
 from audiometamer.experiment.design import Conditions, Design, read_design
 from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials
 from audiometamer.experiment.sounds import ExperimentSounds, Stimulus
@@ -128,7 +128,7 @@ def _unheard(design: Design, available: AvailableStimuli, planned: Sequence[Sequ
 
 def _resolved(design: Design, available: AvailableStimuli, planned: Sequence[Sequence[PlannedTrial]]) -> Design:
     """A design with all defaults filled in, and its files relative to the experiment's folder."""
-    metamers = [condition for condition in available.conditions if condition != NATURAL]
+    metamers = [condition for condition in available.conditions if condition != NATURAL_CONDITION]
     conditions = Conditions(
         natural=design.natural,
         models=list(dict.fromkeys(condition.model for condition in metamers)) or None,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.available import NATURAL, Condition
+from audiometamer.experiment.available import NATURAL_CONDITION, Condition
 from audiometamer.experiment.design import Design
 from audiometamer.io.draws import Draws
 from audiometamer.listening.trials import ARRANGEMENTS, TrialKind
@@ -149,7 +149,7 @@ def _trials_of(
 
     def gate(kind: TrialKind, words: Sequence[Word], which: str) -> list[PlannedTrial]:
         order = generator.permutation(len(words))
-        turns = [NATURAL] if which == "natural" else list(conditions)
+        turns = [NATURAL_CONDITION] if which == "natural" else list(conditions)
         return [
             PlannedTrial(kind, words[k][number % len(words[k])], turns[(number + place) % len(turns)])
             for place, k in enumerate(order)

@@ -9,7 +9,8 @@ import scipy.special
 from numpy.typing import ArrayLike
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.statistics.contrasts import FloatArray, f_ratio
+from audiometamer.statistics.arrays import FloatArray
+from audiometamer.statistics.contrasts import f_ratio
 
 FACTORS = ("layer", "model")
 _CHUNK = 2**21  # values that are simulated together; results do not depend on it

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from audiometamer.experiment.available import NATURAL, AvailableStimuli, Condition, cell
+from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, Condition, cell
 from audiometamer.experiment.design import Design
 from audiometamer.experiment.lists import PlannedTrial
 from audiometamer.io.draws import Draws
@@ -94,6 +94,6 @@ class ExperimentSounds:
         metamer = self.available.sound(stimulus.clip, stimulus.condition).file
         if kind not in INTERVALS:
             return [metamer], ""
-        pair = [self.available.sound(stimulus.clip, NATURAL).file, metamer]
+        pair = [self.available.sound(stimulus.clip, NATURAL_CONDITION).file, metamer]
         order, interval = interval_order(kind, stimulus.arrangement)
         return [pair[k] for k in order], interval

@@ -6,14 +6,23 @@ import statistics
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from audiometamer.dimensions.dimensions import sides
 from audiometamer.dimensions.ladder import Ladder
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.exploration.design_tables import (
+    BAYESIAN_KEYS,
+    PROCEDURE_KEYS,
+    STAIRCASE_KEYS,
+    CatchSettings,
+    LadderSelection,
+    PracticeSettings,
+    ProcedureSettings,
+    RenderingSettings,
+    TaskSettings,
+)
 from audiometamer.io.toml_files import problems_raised, raise_problems
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.design import (
@@ -21,15 +30,12 @@ from audiometamer.listening.design import (
     DesignCheck,
     Headphones,
     Images,
-    PositiveInt,
     ResponseFormat,
     SoundSettings,
-    Text,
     check_unique,
     failed,
     read_common,
 )
-from audiometamer.listening.tables import NonNegativeInt
 from audiometamer.psychophysics import (
     DECISION_MODELS,
     DEFAULT_TARGET,
@@ -41,155 +47,9 @@ from audiometamer.psychophysics import (
     weighted_staircase,
 )
 
-Above = Annotated[float, Meta(gt=0)]
-Seconds = Annotated[float, Meta(ge=0, le=60)]
-Decibels = Annotated[float, Meta(ge=0, le=20)]
-_STEPPED = ("start", "steps", "reversals", "discard", "max_trials", "most_trials")
-_ESTIMATED = ("target", "trials", "slopes", "lapses")
-_KEYS = {
-    "staircase": (*_STEPPED, "down", "first_down"),
-    "weighted": (*_STEPPED, "target"),
-    "psi": _ESTIMATED,
-    "quest+": _ESTIMATED,
-}
 _EXAMPLES = Path(__file__).parent / "texts"
 _LONGER_SIDE = 400  # CSS pixels; images are scaled to at most this size, unless a design says otherwise
 _N_LEVELS = 40  # of psi and quest+ where levels are made online, and of the thresholds in their prior
-
-
-class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Which part of a ladder is explored.
-
-    Parameters
-    ----------
-    folder : str
-        The folder of `audiometamer explore ladder`, relative to the design's folder.
-    choose : list of str, optional
-        Dimensions; ``relu2/3`` stands for both its sides. Default: all dimensions of the ladder.
-    each : int, optional
-        How many of them each listener gets. Default: all.
-    """
-
-    folder: Text
-    choose: Annotated[list[Text], Meta(min_length=1)] | None = None
-    each: PositiveInt | None = None
-
-
-class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How levels are chosen from the answers; see `audiometamer.psychophysics`. Changes are in standard deviations.
-
-    Parameters
-    ----------
-    kind : {"staircase", "weighted", "psi", "quest+"}
-        Default "staircase".
-    least, most : float, optional
-        The range of the changes. Default: that of the ladder.
-    start : float, optional
-        First change of a staircase. Default: the largest change.
-    steps : list of float, optional
-        Step sizes of a staircase, as ratios above 1. Default: two steps of the ladder at first, then one.
-    down, first_down : int, optional
-        Correct answers in a row before a staircase goes down, and the same until the first reversal. Default: 3 and 1.
-    reversals, discard, max_trials : int, optional
-        Number of reversals of a staircase, number of first reversals that do not count, and maximal number of trials. Default:
-        12, 4 and 100.
-    target : float, optional
-        Proportion correct at threshold; that of a staircase follows from `down`. Default: 0.794.
-    trials : int, optional
-        Number of trials of psi and quest+. Default: 40.
-    slopes : list of float, optional
-        Slopes in the prior of psi and quest+, per natural logarithm of the change. Default: ten from 0.5 to 8.
-    lapses : list of float, optional
-        Lapse rates in the prior. Default: 0.02 for psi, which takes one; 0.01, 0.03 and 0.1 for quest+.
-    """
-
-    kind: Literal["staircase", "weighted", "psi", "quest+"] = "staircase"
-    least: Above | None = None
-    most: Above | None = None
-    start: Above | None = None
-    steps: list[float] | None = None
-    down: PositiveInt | None = None
-    first_down: PositiveInt | None = None
-    reversals: PositiveInt | None = None
-    discard: NonNegativeInt | None = None
-    max_trials: PositiveInt | None = None
-    most_trials: PositiveInt | None = None  # what `max_trials` was called; see `read_exploration_design`
-    target: float | None = None
-    trials: PositiveInt | None = None
-    slopes: list[float] | None = None
-    lapses: list[float] | None = None
-
-    def given(self, *names: str) -> dict[str, Any]:
-        """Those of some keys that the design has, with their values."""
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
-
-
-class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a listener does.
-
-    Parameters
-    ----------
-    kind : {"abx", "odd-one-out"}
-        Whether the third stimulus is the first or the second; which of three stimuli differs. Default "abx".
-    gap : float
-        Pause between the stimuli, in s. Default 0.5.
-    rove : float
-        Level rove: the largest random change of each sound's level, in dB. Default 0.
-    """
-
-    kind: Literal["abx", "odd-one-out"] = "abx"
-    gap: Seconds = 0.5
-    rove: Decibels = 0.0
-
-
-class RenderingSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where stimuli come from.
-
-    Parameters
-    ----------
-    way : {"ladder", "online"}
-        The nearest of those made beforehand, or made while the listener hears the previous trial. Default "ladder".
-    dimensions : str, optional
-        For ``online``: the folder of `audiometamer explore dimensions`, relative to the design's folder.
-    model : str, optional
-        For ``online``: the name or folder of the model, or package.module:function. Default: the model of the ladder.
-    longest_wait : float
-        For ``online``: time in s after which the nearest of the ladder is presented instead. Default 2.
-    ahead : int
-        For ``online``: number of trials for which stimuli are made in advance. Default 4.
-    """
-
-    way: Literal["ladder", "online"] = "ladder"
-    dimensions: Text | None = None
-    model: Text | None = None
-    longest_wait: Seconds = 2.0
-    ahead: NonNegativeInt = 4
-
-
-class PracticeSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials at the largest changes, with feedback.
-
-    Parameters
-    ----------
-    trials : int
-        Number of trials. Default 8.
-    """
-
-    trials: NonNegativeInt = 8
-
-
-class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Easy trials among the others: the largest change along that dimension of a listener that alters signals most.
-
-    The analysis excludes listeners who get many of them wrong.
-
-    Parameters
-    ----------
-    every : int
-        One of so many trials, at a random position; 2 or more, or 0 for none. Default 20.
-    """
-
-    every: NonNegativeInt = 20
 
 
 class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -312,7 +172,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         if asked.kind in ("staircase", "weighted"):
             ratio = statistics.median(b / a for a, b in itertools.pairwise(levels))
             settings = {"start": most, "steps": (ratio**2, ratio), "reversals": 12, "discard": 4, "max_trials": 100}
-            settings |= {"min_level": least, "max_level": most, "spacing": "log", **asked.given(*_STEPPED)}
+            settings |= {"min_level": least, "max_level": most, "spacing": "log", **asked.given(*STAIRCASE_KEYS)}
             if asked.kind == "weighted":
                 return weighted_staircase(DEFAULT_TARGET if asked.target is None else asked.target, **settings)
             return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
@@ -322,7 +182,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
             "guess": self.guess, "slopes": spaced_levels(0.5, 8, 10, spacing="log"),
             "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
         }  # fmt: skip
-        return QuestPlus(**{**settings, **asked.given(*_ESTIMATED)})
+        return QuestPlus(**{**settings, **asked.given(*BAYESIAN_KEYS)})
 
 
 def common_changes(ladder: Ladder, dimension: str) -> list[float]:
@@ -404,9 +264,9 @@ def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Prob
 def _checks(design: ExplorationDesign) -> Iterator[DesignCheck]:
     """Checks of keys against each other: place, whether it passes, and the message if it does not."""
     asked, making = design.procedure, design.making
-    for name in dict.fromkeys(itertools.chain.from_iterable(_KEYS.values())):
-        of = " or ".join(f"kind = {kind!r}" for kind, keys in _KEYS.items() if name in keys)
-        yield f"procedure.{name}", getattr(asked, name) is None or name in _KEYS[asked.kind], f"it is for {of}"
+    for name in dict.fromkeys(itertools.chain.from_iterable(PROCEDURE_KEYS.values())):
+        of = " or ".join(f"kind = {kind!r}" for kind, keys in PROCEDURE_KEYS.items() if name in keys)
+        yield f"procedure.{name}", getattr(asked, name) is None or name in PROCEDURE_KEYS[asked.kind], f"it is for {of}"
     yield "procedure.most_trials", asked.most_trials is None or asked.max_trials is None, "it is now max_trials; give that alone"
     yield "procedure.lapses", asked.kind != "psi" or len(asked.lapses or [0]) == 1, "psi takes one; quest+ takes several"
     yield "procedure.most", (asked.least or 0) < (asked.most or math.inf), f"it must be above least, {asked.least}"

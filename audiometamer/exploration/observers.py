@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.dimensions.dimensions import Dimensions
-from audiometamer.dimensions.physical import seen
+from audiometamer.dimensions.physical import displayed
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
@@ -69,7 +69,7 @@ def cochleagram_observer(model: Model, *, noise: float, template: Tensor | None 
     noise, template
         See `LinearObserver`.
     """
-    return LinearObserver(lambda signals: seen(model, signals), noise, template)
+    return LinearObserver(lambda signals: displayed(model, signals), noise, template)
 
 
 def network_observer(model: Model, layer: str, *, noise: float, template: Tensor | None = None) -> LinearObserver:

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
+import msgspec
+
 from audiometamer.io.paths import printable
 
+JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # raised by JSON that cannot be decoded
 _MAX_BYTES = 1 << 30
 # Binary on Windows; elsewhere without blocking on a pipe that has no writer.
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)

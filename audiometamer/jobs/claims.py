@@ -20,7 +20,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, WritingE
 from audiometamer.io.files import create_exclusively, make_folder
 from audiometamer.io.locks import LOCKS_UNSUPPORTED, describe_holder, file_lock
 from audiometamer.io.processes import has_ended, pid_namespace, start_time
-from audiometamer.metamers.record_files import JSON_ERRORS
+from audiometamer.io.reading import JSON_ERRORS
 
 if sys.platform != "win32":
     import fcntl

@@ -1,4 +1,4 @@
-"""How many signals to synthesise side by side: as many as there is memory for, and as help."""
+"""How many signals to synthesise side by side: as many as fit into memory, and no more than are of use."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from audiometamer.devices import free_memory, is_accelerator
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 
-_SHARE = 0.5  # of the free memory
+_MEMORY_SHARE = 0.5  # of the free memory
 # A step takes up to this multiple of what it keeps from its forward to its backward pass (measured: 1.3 to 1.5).
 _PEAK = 2.5
-_MOST_ON_A_CPU = 8  # more are no faster there
-_MOST = 128
+_MAX_ON_CPU = 8  # more are no faster there
+_MAX = 128
 
 
 def fitting_batch_size(model: Model, layers: Sequence[str] | str) -> int:
@@ -24,13 +24,13 @@ def fitting_batch_size(model: Model, layers: Sequence[str] | str) -> int:
     model : Model
     layers : sequence of str, or str
     """
-    most = _MOST if is_accelerator(model.device) else _MOST_ON_A_CPU
-    fitting = _SHARE * free_memory(model.device) / (_PEAK * max(1, bytes_kept(model, layers)))
+    most = _MAX if is_accelerator(model.device) else _MAX_ON_CPU
+    fitting = _MEMORY_SHARE * free_memory(model.device) / (_PEAK * max(1, bytes_kept(model, layers)))
     return max(1, min(most, int(fitting)))
 
 
 def bytes_kept(model: Model, layers: Sequence[str] | str) -> int:
-    """Bytes that the forward pass of one signal to some layers keeps for the backward pass, weights not counted."""
+    """Bytes that the forward pass of one signal to some layers keeps for the backward pass, without weights."""
     weights = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 

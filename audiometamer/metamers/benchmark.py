@@ -1,4 +1,4 @@
-"""How fast a model's metamers are made here, and how long a number of them will take."""
+"""Measure how fast metamers of a model are made on this machine."""
 
 import platform
 import statistics
@@ -24,7 +24,7 @@ from audiometamer.models.recording import record
 
 Work = Callable[[], object]
 
-STEPS = 5  # that are timed together
+STEPS = 5  # timed together
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class StepTime:
     layer : str
     batch_size : int
     network : float
-        The network's own forward pass from its input to the layer, and back: the limit. Of the front end's own layer: 0.
+        The network's forward pass from its input to the layer and back, which is the limit; 0 for a layer of the front end.
     step : float
         A step of the synthesis.
     evidence : float
-        What is recorded of a finished batch.
+        Measuring the evidence of a finished batch.
     """
 
     layer: str
@@ -50,7 +50,7 @@ class StepTime:
     evidence: float
 
     def seconds_per_metamer(self, method: Method, steps: int | None = None) -> float:
-        """Seconds that a metamer is expected to take; `steps` of an attempt, default: the method's own."""
+        """Expected seconds of a metamer; `steps` of an attempt, default: the method's."""
         expected = method.expected_steps * (steps or method.steps) / method.steps
         return (expected * self.step + self.evidence) / self.batch_size
 
@@ -74,7 +74,7 @@ def time_step(model: Model, layer: str, *, batch_size: int, repeats: int = 3) ->
     layer : str
     batch_size : int
     repeats : int
-        Turns that count, after one that does not; medians are taken. Default 3.
+        Number of timed rounds, after one that is not; medians are taken. Default 3.
     """
     generator = torch.Generator().manual_seed(0)
     noise = sum(model.bounds) / 2 + 0.1 * torch.randn(batch_size, *model.signal_shape, generator=generator)
@@ -107,13 +107,13 @@ def step_of(model: Model, layer: str, signals: Tensor) -> Work:
 
 
 def forward_to(model: Model, layer: str) -> Forward:
-    """A twin's forward pass to a layer, with the straight-through ReLU there."""
+    """A folded copy's forward pass to a layer, with a straight-through ReLU there."""
     twin = faster_copy(model, layer)
     return lambda signals: record(twin, signals, layer, straight_through=True)
 
 
 def network_alone(model: Model, layer: str, signals: Tensor) -> Work:
-    """The network's own forward pass to a layer and back to its input; nothing for a layer of the front end."""
+    """The network's forward pass to a layer and back to its input; nothing for a layer of the front end."""
     tap = model.tap(layer)
     if not tap.path.startswith("network."):
         return lambda: None
@@ -130,7 +130,7 @@ def network_alone(model: Model, layer: str, signals: Tensor) -> Work:
 
 
 def medians(functions: Sequence[Work], *, repeats: int) -> list[float]:
-    """Median seconds of each, in turn, after one turn that does not count."""
+    """Median seconds of each function; they take turns, and the first round does not count."""
     times: list[list[float]] = [[] for _ in functions]
     for repeat in range(repeats + 1):
         for function, taken in zip(functions, times, strict=True):
@@ -142,7 +142,7 @@ def medians(functions: Sequence[Work], *, repeats: int) -> list[float]:
 
 
 def _finished(work: Work, device: torch.device) -> Work:
-    """Work, and waiting until the device has done it."""
+    """Work that ends when the device has done it."""
 
     def waited() -> None:
         work()

@@ -11,8 +11,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import set_aside
 from audiometamer.io.hashes import sha256_of
 from audiometamer.io.names import check_distinct_paths, check_no_case_twin
+from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.metamers.layout import TARGET, clip_folder, find_clip_records, record_path, suffix_of
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget, read_target, save_activations
 from audiometamer.models.model import Model

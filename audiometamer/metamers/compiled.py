@@ -1,4 +1,4 @@
-"""A forward pass whose network is compiled by torch: fewer, fused kernels, after a minute or so of compilation for each layer."""
+"""Forward passes whose network is compiled by torch: fewer, fused kernels, after about a minute of compilation for each layer."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +16,9 @@ from audiometamer.models.model import Model
 
 @contextmanager
 def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
-    """While this lasts, a function from signals to the activations at some places by layer, its network compiled.
+    """Within the block, a function from signals to activations by layer whose network is compiled.
 
-    What the network does after them is not computed: nothing depends on it, so the compiler leaves it out.
+    Nothing depends on what the network does after the layers, so the compiler leaves it out.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
     Raises
     ------
     AudioMetamerError
-        If the place cannot be compiled, or torch's compiler fails, for want of a C++ compiler for instance.
+        If a layer cannot be compiled, or torch's compiler fails, for lack of a C++ compiler for instance.
     """
     for tap in taps.values():
         if not tap.path.startswith("network."):
@@ -50,8 +50,8 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
             )
         return module.register_forward_hook(lambda _module, _args, output: take(layer, output))
 
-    def network(heard: Tensor) -> dict[str, Tensor]:
-        model.network(heard)
+    def network(inputs: Tensor) -> dict[str, Tensor]:
+        model.network(inputs)
         return dict(found)
 
     with ExitStack() as after:
@@ -60,12 +60,12 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
         fast = torch.compile(network, dynamic=False)
 
         def forward(signals: Tensor) -> dict[str, Tensor]:
-            heard = model.clamp(signals)
+            inputs = model.clamp(signals)
             try:
                 with warnings.catch_warnings():
-                    # The compiler looks at .grad of all it is given, and torch warns that what the front end gave has none.
+                    # The compiler reads .grad of all its inputs, and torch warns that the front end's output has none.
                     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
-                    whole: dict[str, Tensor] = fast(heard if model.front_end is None else model.front_end(heard))
+                    whole: dict[str, Tensor] = fast(inputs if model.front_end is None else model.front_end(inputs))
             except torch._dynamo.exc.TorchDynamoException as error:
                 raise AudioMetamerError(f"torch cannot compile {model.name} here: {first_line(error)}") from error
             return {layer: model.unflatten_items(layer, taps[layer], whole[layer], len(signals)) for layer in taps}

@@ -6,14 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from audiometamer.errors import AudioMetamerWarning, BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
-from audiometamer.matching.domains import Domain
-from audiometamer.matching.loop import Callback, Penalty
-from audiometamer.matching.losses import Loss
 from audiometamer.metamers import hearing
 from audiometamer.metamers.clip_folders import check_clip_folder, check_file_names, restore_original, with_saved_name
 from audiometamer.metamers.criteria import NullDistribution, default_null
@@ -24,11 +21,11 @@ from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.judging import rejudge_saved
 from audiometamer.metamers.layout import FIGURE, checkpoint_path, clip_folder, signal_kind
 from audiometamer.metamers.metamer import Metamer, Progress, settings_of
-from audiometamer.metamers.methods import Method
 from audiometamer.metamers.preflight import check_clip
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.saving import archive_attempt, save_signal
 from audiometamer.metamers.settings import Settings, places
+from audiometamer.metamers.setup import SynthesisOptions
 from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
@@ -37,20 +34,6 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
 _Job = tuple[Clip | GivenTarget, str, int]
-
-
-class SynthesisOptions(TypedDict, total=False):
-    """Options of `audiometamer.synthesize` that `synthesize_into` passes on."""
-
-    method: str | Method
-    steps: int | None
-    loss: Loss | None
-    penalty: Penalty | None
-    domain: Domain | None
-    batch_size: int | None
-    tf32: bool
-    compiled: bool
-    callback: Callback | None
 
 
 @dataclass(frozen=True)
@@ -199,7 +182,7 @@ def _prepare(out: Path, model: Model, clips: Sequence[Clip | GivenTarget], jobs:
         check_clip_folder(out, clip, model.name, kind)
         restore_original(out, clip, model.name, kind, model.sample_rate)
         if isinstance(clip, Clip):
-            for doubt in hearing.notices(model, clip, hearing.heard(model, clip)):
+            for doubt in hearing.notices(model, clip, hearing.label_probabilities(model, clip)):
                 warnings.warn(doubt, AudioMetamerWarning, stacklevel=3)
 
 
@@ -245,7 +228,7 @@ def _make_rest(
 ) -> Iterator[Metamer]:
     """Make and write what does not exist or is attempted again."""
     pending = [job for settings, job in jobs.items() if settings not in existing.metamers or settings in existing.reattempted]
-    reporter = _Reporter(progress, _begin(len(jobs), existing), len(pending))
+    reporter = _Reporter(progress, _begin(len(jobs), existing, len(pending)), len(pending))
     checkpoints = Checkpoints(partial(checkpoint_path, out))
     for metamer in iterate_metamers(model, pending, null=null, progress=reporter.step, checkpoints=checkpoints, **options):
         if metamer.evidence.settings in existing.reattempted:
@@ -255,15 +238,15 @@ def _make_rest(
         yield written
 
 
-def _begin(requested: int, existing: _Existing) -> FolderProgress:
+def _begin(requested: int, existing: _Existing, pending: int) -> FolderProgress:
     return FolderProgress(
-        0.0,
-        f"{len(existing.metamers)} of {requested} metamers exist already",
-        requested,
-        len(existing.metamers),
-        len(existing.rejudged),
-        sum(metamer.passed is True for metamer in existing.rejudged),
-        len(existing.reattempted),
+        fraction=0.0 if pending else 1.0,
+        message=f"{len(existing.metamers)} of {requested} metamers exist already",
+        requested=requested,
+        existing=len(existing.metamers),
+        rejudged=len(existing.rejudged),
+        rejudged_passed=sum(metamer.passed is True for metamer in existing.rejudged),
+        reattempted=len(existing.reattempted),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a network knows: how probable it finds its label for a sound, and whether the sound holds anything that it could know."""
+"""How probable a network finds its label for a sound, and whether the sound can hold anything that the network knows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,30 +12,30 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
 LOW_PROBABILITY = 0.9
-"""A label below this is doubtful.
+"""A label with a lower probability is doubtful.
 
-Chosen by looking at 40 test words and 40 sentences of running speech in cochcnn-word and cochresnet-word: 39 of 40 words reach it
-in each, and 11 and 10 of 40 sentences. So about a quarter of running speech is not noticed.
+Chosen with 40 test words and 40 sentences of running speech in cochcnn-word and cochresnet-word: 39 of 40 words reach it in each,
+and 11 and 10 of 40 sentences. So about a quarter of running speech goes unnoticed.
 """
 
 BAND_HZ, EMPTY_DB = 4000.0, -60.0
-"""A clip is empty above 4 kHz if this share of its power, or less, lies there.
+"""A clip is empty above 4 kHz if at most this share of its power lies there.
 
 Chosen between 120 recordings made at 8 kHz, all below -90 dB, and 120 made at 16 kHz, all above -50 dB.
 """
-_LEAST_RATE = 10_000  # Hz of a model that hears enough above 4 kHz
+_LEAST_RATE = 10_000  # Hz; a model of a lower rate hears too little above 4 kHz
 _FRAME = 1024
 
 
 def probabilities(model: Model, logits: Mapping[str, Tensor]) -> dict[str, list[float]]:
-    """The probability of each signal's most likely label, by task, of tasks whose labels have names.
+    """Probability of the most likely label of each signal, by task, for tasks whose labels have names.
 
     Parameters
     ----------
     model : Model
     logits : mapping of str to Tensor [shape=(batch, classes)]
-        Turned into probabilities by the softmax, or by the sigmoid where a sound can have several labels, unless they are such.
-        Classes that share a label, as in a coarser grouping, share its probability.
+        Turned into probabilities by the softmax, or by the sigmoid where a sound can have several labels, unless they are
+        probabilities already. Classes that share a label, as in a coarser grouping, add up to its probability.
 
     Returns
     -------
@@ -51,40 +51,40 @@ def probabilities(model: Model, logits: Mapping[str, Tensor]) -> dict[str, list[
 
 
 def _likeliest(logits: Tensor, names: Sequence[str]) -> Tensor:
-    """The probability of the label of the largest logit; [shape=(batch,)]."""
+    """Probability of the label with the largest logit, [shape=(batch,)]."""
     ones = torch.ones(len(logits), dtype=logits.dtype, device=logits.device)
-    are_probabilities = bool((logits >= 0).all()) and torch.allclose(logits.sum(1), ones, atol=1e-4)
-    of_class = logits if are_probabilities else logits.softmax(1)
+    is_distribution = bool((logits >= 0).all()) and torch.allclose(logits.sum(1), ones, atol=1e-4)
+    by_class = logits if is_distribution else logits.softmax(1)
     label = torch.tensor([names.index(name) for name in names], device=logits.device)
-    of_label = torch.zeros_like(of_class).index_add_(1, label, of_class)
-    return of_label.gather(1, label[logits.argmax(1)][:, None])[:, 0]
+    by_label = torch.zeros_like(by_class).index_add_(1, label, by_class)
+    return by_label.gather(1, label[logits.argmax(1)][:, None])[:, 0]
 
 
-def compared(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> tuple[dict[str, tuple[float, float]], list[str]]:
-    """The probabilities of a clip's label and its metamer's by task, from logits of these two; and `notices` of the clip."""
-    found = {task: (of_clip, of_metamer) for task, (of_clip, of_metamer) in probabilities(model, logits).items()}
-    return found, notices(model, clip, {task: of_clip for task, (of_clip, _) in found.items()})
+def compare_labels(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> tuple[dict[str, tuple[float, float]], list[str]]:
+    """Probabilities of the labels of a clip and its metamer by task, from their logits; and the `notices` about the clip."""
+    found = {task: (natural, synthetic) for task, (natural, synthetic) in probabilities(model, logits).items()}
+    return found, notices(model, clip, {task: natural for task, (natural, _) in found.items()})
 
 
 def vocabulary(model: Model) -> dict[str, list[str]]:
-    """The labels that a network chooses from, by task, each once."""
+    """Labels that a network chooses from, by task, each once."""
     return {task: list(dict.fromkeys(names)) for task, names in model.named_labels().items()}
 
 
 def notices(model: Model, clip: Clip, found: Mapping[str, float]) -> list[str]:
-    """What makes it doubtful that a clip holds anything the network knows.
+    """Reasons to doubt that a clip holds anything that the network knows.
 
     Parameters
     ----------
     model : Model
     clip : Clip
     found : mapping of str to float
-        The probability of the clip's label by task.
+        Probability of the clip's label by task.
 
     Returns
     -------
     list of str
-        Empty if there is nothing to doubt.
+        Empty if there are none.
     """
     doubts = []
     for task, probability in found.items():
@@ -103,10 +103,10 @@ def notices(model: Model, clip: Clip, found: Mapping[str, float]) -> list[str]:
 
 
 def share_above(clip: Clip, frequency: float) -> float:
-    """The share of a sound's power above a frequency in Hz, in dB: 10·log10(P_above / P).
+    """Share of a sound's power above a frequency in Hz, in dB: 10·log10(P_above / P).
 
-    By Welch's method, in Hann windows of 1024 samples, of all between the first and the last sample that are not zero: the edge
-    to the silence that pads a short clip is no part of the recording.
+    By Welch's method, in Hann windows of 1024 samples, between the first and the last sample that are not zero: the silence that
+    pads a short clip, and the edge to it, are not part of the recording.
     """
     samples = clip.samples.double().flatten().numpy()
     sounding = np.flatnonzero(samples)
@@ -118,9 +118,9 @@ def share_above(clip: Clip, frequency: float) -> float:
     return 10 * math.log10(max(power[frequencies > frequency].sum(), np.finfo(float).tiny) / total) if total else math.inf
 
 
-def heard(model: Model, clip: Clip) -> dict[str, float]:
-    """The probability of a clip's label by task; see `probabilities`."""
+def label_probabilities(model: Model, clip: Clip) -> dict[str, float]:
+    """Probability of the label of a clip by task; see `probabilities`."""
     signal = clip.samples.to(dtype=model.dtype, device=model.device).view(1, *model.signal_shape)
     with torch.no_grad():
         found = probabilities(model, model.logits(model(signal)))
-    return {task: of_each[0] for task, of_each in found.items()}
+    return {task: values[0] for task, values in found.items()}

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch import Tensor
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.integers import as_seed
 from audiometamer.metamers.targets import GivenTarget
-from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -52,10 +50,10 @@ def _as_clip(model: Model, source: Source, number: int) -> Clip | GivenTarget:
         samples = _samples(source.name, source.samples)
         return source if samples is source.samples else replace(source, samples=samples)
     if isinstance(source, str | os.PathLike):
-        return load_clip(model, Path(source))
+        return model.read_clip(source)
     if not isinstance(source, Tensor | np.ndarray):
         raise AudioMetamerError(f"a clip is a {type(source).__name__}; it must be a Clip, a GivenTarget, a tensor or a path")
-    clip = Clip(f"clip{number}", _samples(f"clip{number}", source).float().cpu(), model.sample_rate)
+    clip = Clip.from_array(source, model.sample_rate, name=f"clip{number}")
     if tuple(clip.samples.shape) != model.signal_shape:
         raise AudioMetamerError(f"{clip.name} has shape {tuple(clip.samples.shape)}; {model.name} takes {model.signal_shape}")
     low, high = model.bounds

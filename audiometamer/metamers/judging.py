@@ -1,4 +1,4 @@
-"""Judge metamers anew: by a null distribution, or labels, that were not there when they were made."""
+"""Judge metamers again, by a null distribution or labels that did not exist when they were made."""
 
 import shlex
 from collections.abc import Sequence
@@ -25,28 +25,28 @@ from audiometamer.signals.audio import Clip
 
 
 def covers(null: NullDistribution | None, layer: str) -> bool:
-    """Whether a null distribution says anything of a layer, or of one of those that are matched at once."""
+    """Whether a null distribution holds a layer, or one of those that are matched at the same time."""
     return null is not None and any(place in null.layers for place in places(layer))
 
 
 def is_out_of_date(evidence: EvidenceSummary | Evidence, judge: str, *, has_null: bool) -> bool:
-    """Whether a verdict is to be given anew.
+    """Whether a verdict is out of date.
 
-    A verdict based on a null distribution is kept where there is none now.
+    A verdict based on a null distribution is kept if there is none now.
 
     Parameters
     ----------
     evidence : EvidenceSummary or Evidence
     judge : str
-        What verdicts are based on now, from `judge_sha256`.
+        Fingerprint of what verdicts are based on now, from `judge_sha256`.
     has_null : bool
-        Whether that covers the layer.
+        Whether there is a null distribution for the layer now.
     """
     return evidence.judged_by != judge and (has_null or not evidence.verdict.beyond_null)
 
 
 def rejudged(model: Model, metamer: Metamer, null: NullDistribution | None) -> Metamer:
-    """The same signal with a new verdict; the earlier one, and what it was based on, stay in its evidence.
+    """A metamer with a new verdict; the earlier one, and what it was based on, stay in its evidence.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def rejudged(model: Model, metamer: Metamer, null: NullDistribution | None) -> M
     targets = {place: a[0] if isinstance(clip, Clip) else clip.at(place).to(a) for place, a in found.items()}
     measured = {place: similarity(targets[place], found[place][-1]) for place in names}
     verdict = judge_all(measured, null.layers if null else {}, labels)
-    before = [*evidence.earlier_verdicts, EarlierVerdict(evidence.verdict, evidence.judged_by)]
-    judge = judge_sha256(model, null)
-    return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judge, earlier_verdicts=before))
+    earlier = [*evidence.earlier_verdicts, EarlierVerdict(evidence.verdict, evidence.judged_by)]
+    judged_by = judge_sha256(model, null)
+    return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judged_by, earlier_verdicts=earlier))
 
 
 def rejudge_saved(
@@ -92,7 +92,7 @@ def rejudge_saved(
         return None
     metamer = rejudged(model, metamer, null)
     if (unfinished := resumption(model, metamer, settings, method)) is not None:
-        save_unfinished(checkpoint_path(out, settings), unfinished)  # first: a verdict that is written is not given again
+        save_unfinished(checkpoint_path(out, settings), unfinished)  # first: what has its new verdict is not judged again
     write_json(record_path(out, settings), metamer.evidence)
     return metamer
 
@@ -104,7 +104,7 @@ def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[st
     ----------
     model : Model
     null : NullDistribution or None
-        What metamers will be judged by.
+        Null distribution that metamers will be judged by.
     layers : sequence of str
         Layers to be matched.
     name : str

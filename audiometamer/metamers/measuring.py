@@ -20,7 +20,7 @@ from audiometamer.signals.audio import Clip
 
 
 def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signal: Tensor) -> Evidence:
-    """Everything that is known of a signal [shape=signal_shape] as a metamer, but for the attempts at it."""
+    """Evidence of a signal [shape=signal_shape] as a metamer, without the attempts at it."""
     model, names = setup.model, places(layer)
     labels: dict[str, tuple[str, str]] = {}
     probable: dict[str, tuple[float, float]] = {}
@@ -28,7 +28,7 @@ def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signa
     if isinstance(clip, Clip):
         measured, logits = _compare(model, clip, signal, names)
         labels = paired_labels(model, logits, names)
-        probable, doubts = hearing.compared(model, clip, {task: logits[task] for task in labels})
+        probable, doubts = hearing.compare_labels(model, clip, {task: logits[task] for task in labels})
     else:
         measured = _compare_given(setup, clip, signal, names)
     verdict = judge_all({place: measured[place] for place in names}, setup.null.layers if setup.null else {}, labels)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.loop import Penalty
 from audiometamer.matching.losses import Loss
+from audiometamer.metamers.captions import caption, original_caption, verdict_colour
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import Settings, places
@@ -18,6 +20,9 @@ from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +52,22 @@ class Metamer:
         snr = self.evidence.similarity[settings.layer]["snr_db"]
         measured = f"SNR {'∞' if snr is None else f'{snr:.1f}'} dB, {verdict_word(self.passed)}"
         return f"<Metamer of {settings.clip!r} at {settings.layer} of {settings.model}, seed {settings.seed}: {measured}>"
+
+    def _repr_html_(self) -> str:
+        """A player, the cochleagram and the verdict, of the clip too, for notebooks."""
+        from audiometamer.display import Panel, as_html
+
+        rate = self.evidence.sample_rate
+        panels = [Panel(caption(self.evidence), self.samples, rate, verdict_colour(self.passed))]
+        if isinstance(self.clip, Clip):
+            panels.insert(0, Panel(original_caption(self.clip.name, self.evidence), self.clip.samples, rate))
+        return as_html(panels)
+
+    def plot(self, model: Model | None = None) -> "Figure":
+        """Plot it below its clip, with the model also their activations; see `audiometamer.plot_metamers`."""
+        from audiometamer import plot_metamers
+
+        return plot_metamers([self], model)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the signal and its record into a folder of metamers, as ``audiometamer synth`` does.

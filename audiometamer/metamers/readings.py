@@ -1,4 +1,4 @@
-"""What is read of a model while a place is matched: of rectified units, how far below zero the silent ones are."""
+"""How the place that is matched is read: rectified units below zero too, where they are silent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Reading:
     Parameters
     ----------
     taps : dict of str to Tap
-        What has to be recorded, by names of their own.
+        Taps to record, by names of their own.
     read : callable
-        What has been recorded, to the place's activations [shape=(batch, ...)].
+        Recorded tensors to the place's activations [shape=(batch, ...)].
     unrectified : bool
-        Whether silent units are below zero in what is read, by how far they are from waking up.
+        Whether silent units are read below zero, by how far they are from becoming active.
     """
 
     taps: dict[str, Tap]
@@ -36,12 +36,12 @@ def reading(model: Model, place: str, *, unrectified: bool) -> Reading:
     Parameters
     ----------
     model : Model
-        The one that will be run: a twin's modules are not the model's.
+        The one that will be run: a copy has modules of its own.
     place : str
     unrectified : bool
-        Whether to read a ReLU by what it was given, and a pool of a ReLU's output so that a region that is silent altogether has
-        the (negative) share of its largest unit. Otherwise a ReLU at the place passes its gradient straight through, as in
-        Feather et al. (2023). Places of other kinds are read as they are.
+        Whether to read a ReLU by its input, and a pool of a ReLU's output such that a completely silent region has the (negative)
+        contribution of its largest unit. Otherwise a ReLU at the place passes its gradient straight through, as in Feather et
+        al. (2023). Other places are read as they are.
     """
     tap = model.tap(place)
     module = model.get_submodule(tap.path)

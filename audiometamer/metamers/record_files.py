@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.io.safetensors_header import read_metadata
 from audiometamer.metamers.settings import Settings
 from audiometamer.signals.integrity import is_intact
@@ -16,7 +17,6 @@ from audiometamer.version import __version__
 
 T = TypeVar("T")
 CHECKPOINT_KEY = "unfinished"  # in the metadata of a checkpoint's safetensors file
-JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # raised by JSON that cannot be decoded
 
 
 class BrokenOriginalError(BrokenError):

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self, TypedDict
 
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
+from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.loop import Callback, Penalty
 from audiometamer.matching.losses import Loss, combined, rectified
-from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.metamer import Progress, settings_of
-from audiometamer.metamers.methods import Attempt, Method
+from audiometamer.metamers.methods import Attempt, Method, load_method
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget, Targets
 from audiometamer.metamers.unfinished import Checkpoints
@@ -21,25 +23,63 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
 
-@dataclass(frozen=True)
+class SynthesisOptions(TypedDict, total=False):
+    """Options of `synthesize` that determine metamers or how they are computed, and the callback; see there."""
+
+    method: str | Method
+    steps: int | None
+    loss: Loss | None
+    penalty: Penalty | None
+    domain: Domain | None
+    batch_size: int | None
+    tf32: bool
+    compiled: bool
+    callback: Callback | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """The parameters of `synthesize`, checked, and what follows from them."""
 
     model: Model
     method: Method
     steps: int
-    loss: Loss | None
-    penalty: Penalty | None
-    null: NullDistribution | None
     domain: Domain
+    null: NullDistribution | None
     batch_size: int | None
-    tf32: bool
-    compiled: bool
-    progress: Callable[[Progress], object] | None
-    callback: Callback | None
-    checkpoints: Checkpoints | None
+    loss: Loss | None = None
+    penalty: Penalty | None = None
+    tf32: bool = False
+    compiled: bool = False
+    progress: Callable[[Progress], object] | None = None
+    callback: Callback | None = None
+    checkpoints: Checkpoints | None = None
     weights_sha256: str = field(init=False)
     targets: Targets = field(init=False)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        *,
+        method: str | Method = "default",
+        steps: int | None = None,
+        domain: Domain | None = None,
+        null: NullDistribution | None = None,
+        batch_size: int | None = None,
+        **others: Any,
+    ) -> Self:
+        """The setup of a call of `synthesize`: what was not given comes from the method or the model."""
+        procedure = load_method(method)
+        return cls(
+            model=model,
+            method=procedure,
+            steps=procedure.steps if steps is None else as_integer(steps, "steps", least=1),
+            domain=model.domain if domain is None else domain,
+            null=default_null(model) if null is None else null,
+            batch_size=None if batch_size is None else as_integer(batch_size, "batch_size", least=1),
+            **others,
+        )
 
     def __post_init__(self) -> None:
         check_mode(self.model)

@@ -1,24 +1,25 @@
 """Make metamers: match a layer of a model for batches of clips and seeds, judge them, and make other attempts at what failed."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Unpack
 
 from audiometamer.devices import tensor_float32
-from audiometamer.io.integers import as_integer
+from audiometamer.display import Gallery
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
 from audiometamer.matching.losses import Loss
 from audiometamer.metamers.attempts import resumed, run_attempt
 from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.criteria import NullDistribution, default_null
+from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.inputs import Source, as_clips, as_layers, as_seeds
 from audiometamer.metamers.metamer import Metamer, Progress
-from audiometamer.metamers.methods import Method, load_method
+from audiometamer.metamers.methods import Method
 from audiometamer.metamers.passes import Passes
 from audiometamer.metamers.preflight import preflight
 from audiometamer.metamers.scheduling import Job, schedule
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.setup import Setup
+from audiometamer.metamers.setup import Setup, SynthesisOptions
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.model import Model
@@ -94,7 +95,8 @@ def synthesize(
     Returns
     -------
     list of Metamer
-        One for each layer, clip and seed, in this order, including those that failed their verdict.
+        One for each layer, clip and seed, in this order, including those that failed their verdict. Notebooks show it with
+        players and cochleagrams.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def synthesize(
         callback=callback,
         checkpoints=checkpoints,
     )
-    return sorted(found, key=lambda m: order[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed])
+    return Gallery(sorted(found, key=lambda m: order[id(m.clip), m.evidence.settings.layer, m.evidence.settings.seed]))
 
 
 @with_gradients
@@ -133,36 +135,13 @@ def iterate_metamers(
     model: Model,
     jobs: Sequence[tuple[Clip | GivenTarget, str, int]],
     *,
-    method: str | Method = "default",
-    steps: int | None = None,
-    loss: Loss | None = None,
-    penalty: Penalty | None = None,
     null: NullDistribution | None = None,
-    domain: Domain | None = None,
-    batch_size: int | None = None,
-    tf32: bool = False,
-    compiled: bool = False,
     progress: Callable[[Progress], object] | None = None,
-    callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
+    **options: Unpack[SynthesisOptions],
 ) -> Iterator[Metamer]:
     """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done."""
-    procedure = load_method(method)
-    setup = Setup(
-        model,
-        procedure,
-        procedure.steps if steps is None else as_integer(steps, "steps", least=1),
-        loss,
-        penalty,
-        default_null(model) if null is None else null,
-        model.domain if domain is None else domain,
-        None if batch_size is None else as_integer(batch_size, "batch_size", least=1),
-        tf32,
-        compiled,
-        progress,
-        callback,
-        checkpoints,
-    )
+    setup = Setup.of(model, null=null, progress=progress, checkpoints=checkpoints, **options)
     wanted = [Job(clip, model.canonical(layer), seed) for clip, layer, seed in jobs]
     with tensor_float32(False):
         before = preflight(setup, wanted)

@@ -22,18 +22,18 @@ _KEPT_BYTES = 2**28  # of targets, on the model's device
 
 @dataclass(frozen=True)
 class GivenTarget:
-    """Activations to match, in the place of a clip: from elsewhere, averaged over clips, changed by hand.
+    """Activations to match instead of those of a clip: from elsewhere, averaged over clips, changed by hand.
 
-    There is no natural signal, so the label and the other layers have nothing to be compared with.
+    There is no natural signal, so labels and other layers cannot be compared.
 
     Parameters
     ----------
     name : str
         Names the folder of its metamers.
     activations : mapping of str to Tensor [shape=(...)]
-        By layer, of one signal, without the batch's dimension.
+        Activations of one signal by layer, without the dimension of the batch.
     notices : tuple of str
-        Kept with the evidence.
+        Notices that are kept with the evidence.
     """
 
     name: str
@@ -41,7 +41,7 @@ class GivenTarget:
     notices: tuple[str, ...] = ()
 
     def rename_layers(self, canonical: Callable[[str], str]) -> "GivenTarget":
-        """The same, each layer by another name; see `Model.canonical`."""
+        """The same target with other names of its layers; see `Model.canonical`."""
         return replace(self, activations={canonical(layer): tensor for layer, tensor in self.activations.items()})
 
     def at(self, layer: str) -> Tensor:
@@ -126,12 +126,12 @@ def save_activations(path: str | os.PathLike[str], activations: Mapping[str, Ten
 
 
 def read_target(path: str | os.PathLike[str]) -> GivenTarget:
-    """Activations from a file: any safetensors with a tensor for each layer, such as ``audiometamer record`` writes.
+    """Read activations from any safetensors file with a tensor for each layer, such as ``audiometamer record`` writes.
 
     Raises
     ------
     AudioMetamerError
-        If it is no such file, is empty, or holds numbers that are not finite.
+        If the file is of another kind, is empty, or holds numbers that are not finite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load

@@ -1,13 +1,13 @@
-"""What is said of a metamer, without what it takes to say it: reading a set's records needs no torch."""
+"""Verdicts on metamers. Without torch, which reading the records of a set does not need."""
 
 import msgspec
 
 
 class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a metamer passes: beyond the null on every metric at the matched layer, and the same label as the clip.
+    """Whether a metamer passes: beyond the null on every metric at the matched layer, with the same label as the clip.
 
-    A model without labels, or a target without a clip, is judged by the null distribution alone; `labels` is empty then.
-    Where random pairs already reach a metric's ceiling (ρ = 1 at a layer of a few units), the metamer must reach it as well.
+    Without labels of the model, or without a clip, the null distribution alone decides and `labels` is empty.
+    Where random pairs already reach a metric's ceiling (ρ = 1 at a layer of a few units), the metamer must reach it too.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The card of a model, its ``model.toml``: all that is needed to build and to judge it."""
+"""The card of a model, its ``model.toml``: everything needed to build it and to judge it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from audiometamer.io.toml_files import check_number_range, parse_toml
 
 
 class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):
-    """The front end in a model.toml: the name of a preset, and what differs from it."""
+    """The front end in a model.toml: the name of a preset or of a registered front end, and its keywords."""
 
     preset: str
     options: dict[str, Any] = {}
 
 
 class NetworkCard(msgspec.Struct, forbid_unknown_fields=True):
-    """The network in a model.toml: a class of `audiometamer.networks` and its keywords."""
+    """The network in a model.toml: a class of `audiometamer.networks` or a registered network, and its keywords."""
 
     name: str
     options: dict[str, Any] = {}
@@ -34,7 +34,7 @@ class WeightsCard(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Card(msgspec.Struct, forbid_unknown_fields=True):
-    """A model.toml: all that is needed to build and to judge a model."""
+    """A model.toml: everything needed to build a model and to judge it."""
 
     name: str
     sample_rate: int

@@ -1,4 +1,4 @@
-"""Read a file of weights: nothing in it runs unless the user trusts its maker."""
+"""Read a file of weights without running anything in it, unless the user trusts its maker."""
 
 import argparse
 import io
@@ -18,30 +18,30 @@ from audiometamer.errors import AudioMetamerError, first_few, first_line
 from audiometamer.io.plain_pickle import NUMPY_VALUES, check_hash_cost
 from audiometamer.models.state_dicts import state_dicts
 
-BARE = "load it yourself and save its state dict alone with torch.save"  # where there is no way to say that a file is trusted
+BARE = "load it yourself and save its state dict alone with torch.save"  # advice where no option declares a file trusted
 
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"  # how what torch.save writes begins: now, and before torch 1.6
-_OLD_PICKLES = 4  # with which a file from before torch 1.6 begins; behind them are the keys of what follows
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"  # first bytes of files of torch.save: now, and before torch 1.6
+_OLD_PICKLES = 4  # at the beginning of a file from before torch 1.6; then come the keys of the storages
 _LONGEST_REASON = 160  # characters
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_out: str = "say so with --trust") -> Any:
-    """What a file of weights holds.
+    """The content of a file of weights.
 
     Parameters
     ----------
     path : path
-        A file that `torch.save` wrote, or one that ends in ``.safetensors``. Scalars and arrays of numpy in it become numbers and
+        A file written by `torch.save`, or one that ends in ``.safetensors``. Scalars and arrays of numpy in it become numbers and
         lists.
     trust : bool
-        Whether the file may run programs of its own while it is read. Only for files whose maker you trust. Default False.
+        Whether the file may run code of its own while it is read. Only for files whose maker you trust. Default False.
     way_out : str
-        Advice, in an error, for callers who trust the file's maker.
+        Advice in the error for users who trust the file's maker.
 
     Raises
     ------
     AudioMetamerError
-        If the file cannot be read, or needs more than tensors and plain values and is not trusted: then with the names that it
+        If the file cannot be read, or needs more than tensors and plain values and is not trusted; then with the names that it
         asks for.
     """
     path = Path(path)
@@ -69,12 +69,12 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
         with torch.serialization.safe_globals([argparse.Namespace, *((make, name) for name, make in NUMPY_VALUES.items())]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        asked_for = _names_asked_for(path, error)
-        if not asked_for:
+        names = _requested_names(path, error)
+        if not names:
             raise AudioMetamerError(f"{path} is not a file that torch.save wrote: {_reason(error)}") from error
         if not trust:
             raise AudioMetamerError(
-                f"{path} asks for more than tensors and plain containers: {asked_for}. Reading it would run what it names; if "
+                f"{path} asks for more than tensors and plain containers: {names}. Reading it would run what it names; if "
                 f"you trust whoever made it, {way_out}"
             ) from error
         return _read_trusted(path)
@@ -85,7 +85,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
 
 
 def _check_pickles(path: Path, *, newer: bool) -> None:
-    """Raise if a file would unpack to more than it is, as `torch.save` compresses nothing, or has keys without end."""
+    """Raise if a file would unpack to more than its size (`torch.save` compresses nothing), or has keys without end."""
     if not newer:
         with path.open("rb") as file:
             for _ in range(_OLD_PICKLES):
@@ -102,7 +102,7 @@ def _check_pickles(path: Path, *, newer: bool) -> None:
 
 
 def _stored(file: BinaryIO, part: zipfile.ZipInfo) -> bytes:
-    """A part of an archive; `torch.save` may have been told to leave out its check sum, which zipfile insists on."""
+    """A part of an archive; `torch.save` can leave out check sums, which zipfile insists on."""
     if part.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"its {part.filename} is compressed")
     file.seek(part.header_offset + 26)
@@ -113,10 +113,10 @@ def _stored(file: BinaryIO, part: zipfile.ZipInfo) -> bytes:
 
 def _check_sizes(content: Any, path: Path) -> None:
     """Raise if a tensor is larger than the file: a view of one number can have any shape."""
-    most = path.stat().st_size
+    max_bytes = path.stat().st_size
     for _, tensors in state_dicts(content):
         for key, t in tensors.items():
-            if t.layout != torch.strided or t.is_meta or t.numel() * t.element_size() > most:
+            if t.layout != torch.strided or t.is_meta or t.numel() * t.element_size() > max_bytes:
                 raise AudioMetamerError(f"{path} holds fewer numbers than the shape of {key}, {tuple(t.shape)}; save it dense")
 
 
@@ -135,12 +135,12 @@ def _read_trusted(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=False)
     except ModuleNotFoundError as error:
         raise AudioMetamerError(f"{path} needs the Python module {error.name}, which is not installed") from error
-    except Exception as error:  # the file runs what it likes
+    except Exception as error:  # the file can run anything
         raise AudioMetamerError(f"{path} cannot be read, even trusted: {_reason(error)}") from error
 
 
-def _names_asked_for(path: Path, error: Exception) -> str:
-    """What a checkpoint needs beyond tensors and plain containers; empty for a pickle that needs nothing and is no checkpoint."""
+def _requested_names(path: Path, error: Exception) -> str:
+    """Names that a checkpoint needs beyond tensors and plain containers; empty for a pickle that is no checkpoint."""
     try:
         return first_few(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))) or _reason(error)
     except Exception:  # noqa: BLE001 (broken, or not of the newer format: only the first name is known)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.signals.clip_names import clip_name
 
@@ -39,18 +38,7 @@ def load_clip(
     AudioMetamerError
         If the model takes neither, or the file cannot be read as one.
     """
-    from audiometamer.signals.audio import read_clip
-    from audiometamer.signals.images import read_image
-
-    if model.picture is not None:
-        return read_image(path, model.picture)
-    if model.sample_rate is None or model.duration is None:
-        raise AudioMetamerError(f"{model.name} takes neither sounds nor images: it has no sample rate and no picture")
-    level = model.level if level is None else level
-    return read_clip(
-        path, sample_rate=model.sample_rate, duration=model.duration, channels=model.channels, level=level, start=start,
-        length=length,
-    )  # fmt: skip
+    return model.read_clip(path, level=level, start=start, length=length)
 
 
 def check_clip_names(paths: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Models by name: of the zoo, a folder, another library, a function; controls of any of them."""
+"""Models by name: of the zoo, a folder, another library or package, a function; controls of any of them."""
 
 import difflib
 import importlib
@@ -32,14 +32,18 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     name : str or path
-        A model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``. One of another library:
-        ``torchvision:resnet50``, ``timm:NAME``, either perhaps with ``@FILE`` of weights, ``torchaudio:HUBERT_BASE``,
-        ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``. ``package.module:function``, a function without
-        arguments that returns a `Model`, or a module with attributes `sample_rate` and `duration` (of two-channel sounds also
-        `channels`), or `signal_shape`. A control made of any of these (Feather et al. 2023): ``random:NAME:SEED``, initialised
-        anew, or ``permuted:NAME:SEED``, with every tensor of the state dict permuted within itself; see
-        `audiometamer.models.controls`. Several at once: ``NAME+NAME``, see
-        `audiometamer.models.adapters.joined`.
+        One of:
+
+        - a model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``;
+        - a model of another library: ``torchvision:resnet50``, ``timm:NAME`` (either optionally with ``@FILE`` of weights),
+          ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``;
+        - ``NAME`` or ``NAME:CHOICE``, where an installed package registers NAME as an entry point in the group
+          ``audiometamer.models``: a function, called without arguments or with the choice, that returns a model as below;
+        - ``package.module:function``, a function without arguments that returns a `Model`, or a module with attributes
+          `sample_rate` and `duration` (and `channels` for two-channel sounds), or `signal_shape`;
+        - a control made from any of these (Feather et al. 2023): ``random:NAME:SEED``, reinitialised, or
+          ``permuted:NAME:SEED``, with every tensor of the state dict permuted; see `audiometamer.models.controls`;
+        - several at once, ``NAME+NAME``; see `audiometamer.models.adapters.joined`.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     Raises
     ------
     AudioMetamerError
-        If there is none of that name, or its card, weights or function are not as they should be.
+        If there is no such model, or its card, weights or function are not as they should be.
     """
     text = os.fspath(name)
     if found := _CONTROL.fullmatch(text):
@@ -68,9 +72,9 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if re.fullmatch(r"[\w.]+:\w+", text):
         return _load_function(text)
     nearest = difflib.get_close_matches(text, zoo(), n=1)
-    meant = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise AudioMetamerError(
-        f"there is no model {text!r}{meant}: it is not in the zoo ({', '.join(zoo())}), not a folder, and none "
+        f"there is no model {text!r}{hint}: it is not in the zoo ({', '.join(zoo())}), not a folder, and none "
         "of the other names that `audiometamer synth --help` lists"
     )
 
@@ -100,7 +104,7 @@ def zoo() -> list[str]:
 
 
 def _imported(name: str) -> ModuleType:
-    """A module; its package may also lie in the current folder, which is then searched after all others, now and later."""
+    """A module by name; if its package is found only in the current folder, that is added to the end of the search path."""
     package, here = name.partition(".")[0], str(Path.cwd())
     elsewhere = package in sys.modules or importlib.util.find_spec(package) is not None
     if not elsewhere and PathFinder.find_spec(package, [here]) is not None:
@@ -112,7 +116,7 @@ def _load_function(text: str) -> Model:
     module_name, function_name = text.split(":")
     module = run_foreign(f"model {text!r}: {module_name} cannot be imported", _imported, module_name)
     function = getattr(module, function_name, None)
-    if not callable(function) or inspect.isbuiltin(function):  # of those, os.abort among them, none makes a model
+    if not callable(function) or inspect.isbuiltin(function):  # none of these makes a model; os.abort is one
         where = getattr(module, "__file__", None) or "built in"
         raise AudioMetamerError(f"model {text!r}: {module_name} ({where}) has no function {function_name} that returns a model")
     failure = f"model {text!r}: the function failed"
@@ -120,13 +124,13 @@ def _load_function(text: str) -> Model:
 
 
 def _model_of(made: Any, text: str, name: str) -> Model:
-    """What somebody's function returned, as a model of that name."""
+    """What a function returned, as a model of that name."""
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):
         raise AudioMetamerError(f"model {text!r}: {name} returns {made!r:.50}; it must return an am.Model or a module")
     known = {key: getattr(made, key) for key in ("sample_rate", "duration", "signal_shape", "labels") if hasattr(made, key)}
-    if getattr(made, "channels", None) == 2:  # many a network calls the width of its layers so
+    if getattr(made, "channels", None) == 2:  # many networks use this name for the width of their layers
         known["channels"] = 2
     if not {"sample_rate", "duration"} <= known.keys() and "signal_shape" not in known:
         raise AudioMetamerError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from audiometamer.models.answers import Names, class_names, extract_logits
 from audiometamer.models.cards import Card
 from audiometamer.models.checking import check_hookable, check_model
 from audiometamer.models.layered_network import LayeredNetwork
-from audiometamer.signals.images import ImageTransform
+from audiometamer.signals.audio import Clip, read_clip
+from audiometamer.signals.images import ImageTransform, read_image
 
 NO_LABEL = "(logits not finite)"
 _MOST_SAMPLES = 10_000_000  # of a sound, as 8 minutes at 20 kHz; front ends take up to 200 times as much memory
@@ -142,6 +144,43 @@ class Model(LayeredNetwork):
             )
         if rate is not None and self.channels not in (1, 2):
             raise AudioMetamerError(f"signal_shape is {shape}; sounds have 1 or 2 channels: omit sample_rate for other signals")
+
+    def read_clip(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        level: float | None = None,
+        start: float | None = None,
+        length: float | None = None,
+    ) -> Clip:
+        """Read a recording or photograph as the model takes it.
+
+        >>> import audiometamer as am
+        >>> model = am.load_model("cochcnn-word")
+        >>> (metamer,) = am.synthesize(model, model.read_clip("speech.wav", start=1.5), "relu2")
+
+        Parameters
+        ----------
+        path : path
+        level : float, optional
+            RMS of the clip. Default: the model's.
+        start, length : float, optional
+            Seconds; see `audiometamer.read_clip`.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the model takes neither sounds nor images, or the file cannot be read as what it takes.
+        """
+        if self.picture is not None:
+            return read_image(path, self.picture)
+        if self.sample_rate is None or self.duration is None:
+            raise AudioMetamerError(f"{self.name} takes neither sounds nor images: it has no sample rate and no picture")
+        level = self.level if level is None else level
+        return read_clip(
+            path, sample_rate=self.sample_rate, duration=self.duration, channels=self.channels, level=level, start=start,
+            length=length,
+        )  # fmt: skip
 
     @property
     def channels(self) -> int:

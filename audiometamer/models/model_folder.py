@@ -1,4 +1,4 @@
-"""A model's folder: from its card and its weights to the model, and the weights of a network to a file."""
+"""A model's folder: the model of a card and a weight file, and the weights of a network as a file."""
 
 import hashlib
 import os
@@ -47,7 +47,7 @@ def load_folder(folder: Path) -> Model:
 
 
 def model_with_weights(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> Model:
-    """The model of a card with a state dict, ready for use; not yet checked.
+    """The model of a card with a state dict, ready for use; not checked.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def model_with_weights(card: Card, weights: Mapping[str, Tensor], source: str | 
 
 
 def build_model(card: Card) -> Model:
-    """The model of a card, with random weights, not yet checked."""
+    """The model of a card, with random weights; not checked."""
     network = _network(card)
     try:
         front_end = make_front_end(card.front_end.preset, **card.front_end.options)
@@ -99,7 +99,7 @@ def _network(card: Card) -> nn.Module:
 
 
 def _check_size(card: Card, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:
-    """Raise if a card's network, built without room for its weights, is much larger than these: it might not fit into memory."""
+    """Raise if a card's network, built without memory for its weights, is much larger: it might not fit into memory."""
     with torch.device("meta"):
         network = _network(card)
     needed, given = (sum(tensor.numel() for tensor in tensors.values()) for tensors in (network.state_dict(), weights))
@@ -110,12 +110,13 @@ def _check_size(card: Card, weights: Mapping[str, Tensor], source: str | os.Path
 
 
 def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:
-    """Give a network its weights; the counters of batches, which nothing depends on in use, may be missing.
+    """Load a network's weights; counters of batches may be missing: they have no effect outside of training.
 
     Raises
     ------
     AudioMetamerError
-        If they do not fit, with up to three of the tensors that are missing, left over or of another shape, or are not finite.
+        If they do not fit, with up to three of the tensors that are missing, left over or of another shape, or if weights are not
+        finite.
     """
     own = network.state_dict()
     state = {key: weights.get(key, tensor) for key, tensor in own.items()}
@@ -124,8 +125,8 @@ def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | 
         "left over": [key for key in weights if key not in own],
         "of another shape": [key for key in own if state[key].shape != own[key].shape],
     }
-    if told := "; ".join(f"{what}: {first_few(keys)}" for what, keys in wrong.items() if keys):
-        raise AudioMetamerError(f"{source} does not fit {type(network).__name__}: {told}")
+    if problems := "; ".join(f"{what}: {first_few(keys)}" for what, keys in wrong.items() if keys):
+        raise AudioMetamerError(f"{source} does not fit {type(network).__name__}: {problems}")
     network.load_state_dict(state)
     check_weights(network, os.fspath(source))
 

@@ -15,18 +15,18 @@ _LIST = re.compile(r"\d+(\.\d+)*")
 
 @dataclass(frozen=True)
 class Part:
-    """What of a layer's activations is meant.
+    """A selection from a layer's activations.
 
-    Each of the first three is a Python slice (``0:32``, ``::2``) or numbers with points between them (``3.5.9``), from 0.
+    Each of the first three is a Python slice (``0:32``, ``::2``) or numbers separated by points (``3.5.9``), from 0.
 
     Parameters
     ----------
     channels : str, optional
-        Of the first dimension after the batch. Default: all.
+        Entries of the first dimension after the batch. Default: all.
     frames : str, optional
-        Of the last dimension, time. Default: all.
+        Entries of the last dimension, time. Default: all.
     units : str, optional
-        Of the values of one signal, as one list, in what the above have left. Default: all.
+        Entries of the flattened channels and frames that are selected. Default: all.
     average : str, optional
         ``time``: the mean over the last dimension, of the channels and frames chosen. Default: none.
     """
@@ -38,12 +38,12 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """``channels=0:32/frames=10:20/units=3.5.9/average=time``, any of them, in any order.
+        """The part of ``channels=0:32/frames=10:20/units=3.5.9/average=time``: any of them, in any order.
 
         Raises
         ------
         AudioMetamerError
-            If it is not of this form.
+            If the text does not have this form.
         """
         found: dict[str, str] = {}
         for item in text.split("/") if text else ():
@@ -68,7 +68,7 @@ class Part:
         Raises
         ------
         AudioMetamerError
-            If they have no such dimension, or nothing is left.
+            If they have no such dimension, or nothing remains.
         """
         x = activations
         if (self.frames or self.average) and x.ndim < 3:
@@ -76,16 +76,16 @@ class Part:
         if self.channels and x.ndim < 2:
             raise AudioMetamerError(f"activations of shape {tuple(x.shape)} have no channels")
         if self.channels:
-            x = _chosen(x, 1, self.channels, "channels")
+            x = _select(x, 1, self.channels, "channels")
         if self.frames:
-            x = _chosen(x, x.ndim - 1, self.frames, "frames")
+            x = _select(x, x.ndim - 1, self.frames, "frames")
         if self.average:
             x = x.mean(-1)
-        return _chosen(x.flatten(1), 1, self.units, "units") if self.units else x
+        return _select(x.flatten(1), 1, self.units, "units") if self.units else x
 
 
-def _chosen(x: Tensor, dim: int, text: str, kind: str) -> Tensor:
-    """Some entries of one dimension; by slices only, which make no tensor of numbers that would have to go to the device."""
+def _select(x: Tensor, dim: int, text: str, kind: str) -> Tensor:
+    """Some entries of one dimension, by slices only: a tensor of indices would have to be sent to the device."""
     size = x.shape[dim]
     if found := _SLICE.fullmatch(text):
         first, last, step = (int(found[k]) if found[k] else None for k in (1, 2, 4))
@@ -108,6 +108,6 @@ def _chosen(x: Tensor, dim: int, text: str, kind: str) -> Tensor:
 
 
 def _runs(numbers: list[int]) -> list[slice]:
-    """Numbers as slices, consecutive ones together."""
+    """Slices of the runs of consecutive numbers."""
     breaks = [k for k, (a, b) in enumerate(pairwise(numbers), start=1) if b != a + 1]
     return [slice(numbers[i], numbers[j - 1] + 1) for i, j in pairwise([0, *breaks, len(numbers)])]

@@ -1,4 +1,4 @@
-"""Pools of rectified units that are silent altogether: how far below zero the unit is that would wake up first."""
+"""Pools whose rectified units are all silent: how far below zero is the unit that would become active first."""
 
 from collections.abc import Callable
 from math import prod
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class SupportsMaxContribution(Protocol):
-    """A pool that can tell `max_contribution` itself."""
+    """A pool with a method `max_contribution` of its own."""
 
     def max_contribution(self, x: Tensor) -> Tensor: ...
 
 
-_ITS_OWN_LARGEST = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+_MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 _MAX_OF_AVERAGE: dict[type[nn.Module], tuple[int, Callable[..., Tensor]]] = {
     nn.AvgPool1d: (1, F.max_pool1d),
     nn.AvgPool2d: (2, F.max_pool2d),
@@ -29,26 +29,27 @@ _MAX_OF_ADAPTIVE: dict[type[nn.Module], Callable[..., Tensor]] = {
 
 
 def supports_max_contribution(pool: nn.Module) -> bool:
-    """Whether `max_contribution` knows a module: it is one of torch's max- or average-pools, or has a method of that name."""
-    if isinstance(pool, _ITS_OWN_LARGEST):
+    """Whether `max_contribution` takes a module: one of torch's max- or average-pools, or one with a method of that name."""
+    if isinstance(pool, _MAX_POOLS):
         return not pool.return_indices
     return isinstance(pool, SupportsMaxContribution) or type(pool) in (*_MAX_OF_AVERAGE, *_MAX_OF_ADAPTIVE)
 
 
 def max_contribution(pool: nn.Module, x: Tensor) -> Tensor:
-    """Of each region of a pool, what its largest value adds to the pool's output there.
+    """The contribution of the largest value of each region of a pool to the pool's output there.
 
     Parameters
     ----------
     pool : Module
-        One that `supports_max_contribution`.
+        A pool for which `supports_max_contribution` is true.
     x : Tensor [shape=(batch, ...)]
-        What the pool would be given.
+        Input of the pool.
 
     Returns
     -------
     Tensor
-        As the pool's output: the largest value for a max-pool; divided by the number of values in a region for an average.
+        Of the shape of the pool's output: the largest value for a max-pool, divided by the number of values in a region for an
+        average-pool.
     """
     if isinstance(pool, SupportsMaxContribution):
         return pool.max_contribution(x)

@@ -40,23 +40,23 @@ def import_checkpoint(
     Parameters
     ----------
     path : path
-        The checkpoint.
+        File of the checkpoint.
     network : {"cochcnn9", "cochresnet50", "spectemp"}
-        Or as the published code names them: kell2018, resnet50, spectemp_filts_time_average_coch1.
+        Or the names in the published code: kell2018, resnet50, spectemp_filts_time_average_coch1.
     labels : mapping of str to list of str
-        Names of classes, in order, by task: the one task, or each head's part of its key in the checkpoint, where ``word`` also
-        fits ``signal/word_int``. More tasks than the checkpoint has are allowed where it is clear which ones are meant: for a
-        checkpoint of one task, the only one with so many classes.
+        Names of the classes, in order, by task. A task is named as its head in the keys of the checkpoint, where ``word`` also
+        matches ``signal/word_int``; the only task of a checkpoint can have any name. Further tasks are ignored where it is clear
+        which ones are meant: for a checkpoint of one task, the only one with that number of classes.
     out : path
-        The folder; must not exist.
+        The new folder; it must not exist.
     trust : bool
         See `read_checkpoint`.
 
     Raises
     ------
     AudioMetamerError
-        If the checkpoint cannot be read or does not fit the network, naming what is missing, left over or of another shape; if
-        labels do not fit; if `out` exists or cannot be made.
+        If the checkpoint cannot be read or does not fit the network, with the tensors that are missing, left over or of another
+        shape; if labels do not fit; if `out` exists or cannot be made.
     """
     network = ALIASES.get(network, network)
     if network not in NETWORKS:
@@ -68,7 +68,7 @@ def import_checkpoint(
         keys = make_network(NETWORKS[network], 1).state_dict().keys()
     found, source = network_state(read_checkpoint(path, trust=trust), keys, path)
     state = {key: tensor for key, tensor in found.items() if not _DROPPED.search(key)}
-    labels = _fitting_labels(path, state, labels)
+    labels = _labels_by_head(path, state, labels)
     card = Card(
         name=out.name,
         sample_rate=20_000,
@@ -89,7 +89,7 @@ def import_checkpoint(
 
 
 def _options(network: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Keywords of the network's class that its tensors tell."""
+    """Keywords of the network's class, from the shapes of its tensors."""
     if network == "cochcnn9" and "fullyconnected.bias" in state:
         return {"width": len(state["fullyconnected.bias"]) / 4096}
     if network == "cochresnet50" and "conv1.weight" in state:
@@ -98,10 +98,10 @@ def _options(network: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {}
 
 
-def _fitting_labels(
+def _labels_by_head(
     path: str | os.PathLike[str], state: Mapping[str, Tensor], labels: Mapping[str, list[str]]
 ) -> dict[str, list[str]]:
-    """The labels of each read-out of the checkpoint, by the name that it has there."""
+    """The labels of each read-out of the checkpoint, by its name there."""
     heads = {found["task"]: len(t) for key, t in state.items() if (found := _READ_OUT.fullmatch(key))}
     if not heads:
         raise AudioMetamerError(f"{path} holds no read-out (classification or fc)")

@@ -27,10 +27,10 @@ class CochCNN9(nn.Module):
     cochleagram_shape : tuple of int
         (filters, frames) that the fully connected layer is sized for. Default (211, 390), two seconds.
     reduced_aliasing : bool
-        Whether the two strided convolutions, after their ReLU, and the two max-pools go at full rate and are decimated by
-        `HannPool2d` (Feather et al. 2019). Shapes and state dict stay the same; among the layers ``hannpool0`` and ``hannpool1``
-        take the place of ``relu0`` and ``relu1``, which are at full rate. The average pool, neither a convolution nor a max-pool,
-        is left as it is. Several times slower. Default False.
+        Whether the two strided convolutions, after their ReLU, and the two max-pools run at full rate and are decimated by
+        `HannPool2d` (Feather et al. 2019). Shapes and state dict stay the same; among the layers, ``hannpool0`` and ``hannpool1``
+        replace ``relu0`` and ``relu1``, which are at full rate. The average pool, neither a convolution nor a max-pool, stays as
+        it is. Several times slower. Default False.
 
     Raises
     ------
@@ -57,19 +57,19 @@ class CochCNN9(nn.Module):
             raise AudioMetamerError(f"width is {width}; it must leave at least one channel in every layer, so at least 0.006")
         self.cochleagram_shape = cochleagram_shape = checked_shape(cochleagram_shape)
 
-        # What is left of strides of 3 and 2 for convolutions and max-pools, and what does the rest.
-        kept3, kept2, hannpool = ((1, 1), (1, 1), HannPool2d) if reduced_aliasing else ((3, 3), (2, 2), nn.Identity)
+        # The strides of convolutions and max-pools instead of 3 and 2, and the module that does the rest of the decimation.
+        stride3, stride2, hannpool = ((1, 1), (1, 1), HannPool2d) if reduced_aliasing else ((3, 3), (2, 2), nn.Identity)
 
         self.batchnorm0 = nn.BatchNorm2d(1)
-        self.conv0 = SameConv2d(1, c0, (7, 14), kept3)
+        self.conv0 = SameConv2d(1, c0, (7, 14), stride3)
         self.relu0 = nn.ReLU()
         self.hannpool0 = hannpool((3, 3))
-        self.maxpool0 = nn.Sequential(SameMaxPool2d((2, 5), kept2), hannpool((2, 2)))
+        self.maxpool0 = nn.Sequential(SameMaxPool2d((2, 5), stride2), hannpool((2, 2)))
         self.batchnorm1 = nn.BatchNorm2d(c0)
-        self.conv1 = SameConv2d(c0, c1, (4, 8), kept2)
+        self.conv1 = SameConv2d(c0, c1, (4, 8), stride2)
         self.relu1 = nn.ReLU()
         self.hannpool1 = hannpool((2, 2))
-        self.maxpool1 = nn.Sequential(SameMaxPool2d((2, 5), kept2), hannpool((2, 2)))
+        self.maxpool1 = nn.Sequential(SameMaxPool2d((2, 5), stride2), hannpool((2, 2)))
         self.batchnorm2 = nn.BatchNorm2d(c1)
         self.conv2 = SameConv2d(c1, c2, (2, 5))
         self.relu2 = nn.ReLU()

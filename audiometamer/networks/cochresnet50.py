@@ -10,7 +10,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.hann import HannPool2d
 from audiometamer.networks.heads import Outputs, read_out, read_out_layers
 
-_MOST_BLOCKS = 200  # of a stage; published networks have up to 36
+_MAX_BLOCKS = 200  # per stage; published networks have up to 36
 _EXPANSION = 4
 
 
@@ -24,11 +24,11 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, channels: int, stride: int, *, reduced_aliasing: bool = False) -> None:
         super().__init__()
         out_channels = channels * _EXPANSION
-        kept, hannpool = (1, HannPool2d) if reduced_aliasing and stride > 1 else (stride, nn.Identity)
+        conv_stride, hannpool = (1, HannPool2d) if reduced_aliasing and stride > 1 else (stride, nn.Identity)
         self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(channels, channels, 3, kept, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, conv_stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu2 = nn.ReLU()
         self.hannpool2 = hannpool((stride, stride))
@@ -38,7 +38,7 @@ class Bottleneck(nn.Module):
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, kept, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, conv_stride, bias=False), nn.BatchNorm2d(out_channels)
             )
         self.relu3 = nn.ReLU()
 
@@ -54,7 +54,7 @@ class CochResNet50(nn.Module):
     """Cochleagram to word (speaker, …) logits through a ResNet-50 with one input channel.
 
     State-dict keys are torchvision's and the published checkpoints'; at ``width=1`` with 794 outputs there are 25,128,666
-    parameters. Any size of cochleagram is taken. The published code's names of layers (``layer1_fake_relu``) are `aliases`.
+    parameters. Cochleagrams can have any size. The published code's names of layers (``layer1_fake_relu``) are `aliases`.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ class CochResNet50(nn.Module):
     blocks : tuple of int
         Bottlenecks in each of the four stages, from 1 to 200. Default (3, 4, 6, 3).
     reduced_aliasing : bool
-        Whether every strided convolution, after its ReLU, and the max-pool go at full rate and are decimated by `HannPool2d`
-        (after Feather et al. 2019, who did so with CochCNN9's predecessor). Shapes and state dict stay the same; among the layers
-        ``hannpool1`` takes the place of ``conv1_relu1``, which is at full rate. The average pool is left as it is. Default False.
+        Whether every strided convolution, after its ReLU, and the max-pool run at full rate and are decimated by `HannPool2d`
+        (after Feather et al. 2019, who did so with CochCNN9's predecessor). Shapes and state dict stay the same; ``hannpool1``
+        replaces the layer ``conv1_relu1``, which is at full rate. The average pool stays as it is. Default False.
 
     Raises
     ------
     AudioMetamerError
-        If `width` leaves a layer without channels, or `blocks` are not four such numbers.
+        If `width` leaves a layer without channels, or `blocks` are not four numbers in this range.
     """
 
     aliases: ClassVar[Mapping[str, str]] = {
@@ -92,14 +92,14 @@ class CochResNet50(nn.Module):
         channels = round(64 * width)
         if channels < 1:
             raise AudioMetamerError(f"width is {width}; it must leave at least one channel, so at least 0.008")
-        if len(blocks) != 4 or not all(1 <= n <= _MOST_BLOCKS for n in blocks):
-            raise AudioMetamerError(f"blocks are {blocks}; they must be four numbers from 1 to {_MOST_BLOCKS}")
-        kept, hannpool = (1, HannPool2d) if reduced_aliasing else (2, nn.Identity)
-        self.conv1 = nn.Conv2d(1, channels, 7, kept, padding=3, bias=False)
+        if len(blocks) != 4 or not all(1 <= n <= _MAX_BLOCKS for n in blocks):
+            raise AudioMetamerError(f"blocks are {blocks}; they must be four numbers from 1 to {_MAX_BLOCKS}")
+        conv_stride, hannpool = (1, HannPool2d) if reduced_aliasing else (2, nn.Identity)
+        self.conv1 = nn.Conv2d(1, channels, 7, conv_stride, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
         self.hannpool1 = hannpool((2, 2))
-        self.maxpool = nn.Sequential(nn.MaxPool2d(3, kept, padding=1), hannpool((2, 2)))
+        self.maxpool = nn.Sequential(nn.MaxPool2d(3, conv_stride, padding=1), hannpool((2, 2)))
         in_channels = channels
         stages = []
         for stage, n_blocks in enumerate(blocks):

@@ -16,12 +16,12 @@ class HannPool2d(nn.Module):
     that constants keep their value except where the window reaches beyond the edge, into zeros. At the new Nyquist frequency
     its response is −24.3 dB for a stride of 2 and −28.7 dB for 3. A stride of 1 changes nothing.
 
-    Nothing is stored: state dicts are those of networks without it, and the window is of the input's device and type.
+    Nothing is stored: state dicts are those of networks without it, and the window has the device and type of the input.
 
     Parameters
     ----------
     stride : tuple of int
-        Over (rows, columns).
+        Strides over (rows, columns).
 
     References
     ----------
@@ -35,13 +35,13 @@ class HannPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps [shape=(..., rows, columns)] to [shape=(..., ⌈rows / stride⌉, ⌈columns / stride⌉)]."""
-        # The window is a product, and two small matrices are quicker than a depthwise convolution, which would pad a copy.
+        # The window is separable, and two small matrices are faster than a depthwise convolution, which would pad a copy.
         rows, columns = (_pooling_matrix(n, s, x) for n, s in zip(x.shape[-2:], self.stride, strict=True))
         return rows @ (x @ columns.mT)
 
     def max_contribution(self, x: Tensor) -> Tensor:
-        """See `audiometamer.models.pooling`; as if the largest value under the window lay next to its middle."""
-        # The window is zero at both ends: they are no part of the region.
+        """See `audiometamer.models.pooling`; as if the largest value under the window were next to its centre."""
+        # The window is zero at both ends, which do not belong to the region.
         spans = [(1, 1) if s == 1 else (_WIDTH_PER_STRIDE * s, _WIDTH_PER_STRIDE * s - 2) for s in self.stride]
         height, width = x.shape[-2:]
         padding = same_padding((height, width), (spans[0][0], spans[1][0]), self.stride)
@@ -56,7 +56,7 @@ class HannPool2d(nn.Module):
 
 
 def _pooling_matrix(n: int, stride: int, like: Tensor) -> Tensor:
-    """Matrix [shape=(⌈n / stride⌉, n)] with the window at every place where a stride begins, cut off at the edges."""
+    """Matrix [shape=(⌈n / stride⌉, n)] with the window at every multiple of the stride, cropped at the edges."""
     if stride == 1:
         return torch.eye(n, dtype=like.dtype, device=like.device)
     length = _WIDTH_PER_STRIDE * stride

@@ -7,19 +7,19 @@ from torch import Tensor, nn
 from audiometamer.errors import AudioMetamerError
 
 Outputs = int | Mapping[str, int]
-_LARGEST = 100_000  # filters or frames of a cochleagram
+_MAX_SIZE = 100_000  # filters or frames of a cochleagram
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """The shape of a cochleagram, (filters, frames), also from a card, which gives a list.
+    """The shape of a cochleagram, (filters, frames); cards give it as a list.
 
     Raises
     ------
     AudioMetamerError
-        If it is not two integers from 1 to 100,000.
+        If the shape is not two integers from 1 to 100,000.
     """
-    if len(shape) != 2 or not all(isinstance(n, int) and 1 <= n <= _LARGEST for n in shape):
-        raise AudioMetamerError(f"cochleagram_shape is {list(shape)}; it must be (filters, frames), each from 1 to {_LARGEST}")
+    if len(shape) != 2 or not all(isinstance(n, int) and 1 <= n <= _MAX_SIZE for n in shape):
+        raise AudioMetamerError(f"cochleagram_shape is {list(shape)}; it must be (filters, frames), each from 1 to {_MAX_SIZE}")
     return shape[0], shape[1]
 
 
@@ -31,7 +31,7 @@ class Heads(nn.ModuleDict):
     Raises
     ------
     AudioMetamerError
-        If a task has the name of something that every module has, such as ``keys``, or a dot in it.
+        If a task has the name of an attribute of every module, such as ``keys``, or contains a dot.
     """
 
     def __init__(self, n_features: int, outputs: Mapping[str, int]) -> None:
@@ -39,7 +39,7 @@ class Heads(nn.ModuleDict):
         for task, n in outputs.items():
             try:
                 self[task] = nn.Linear(n_features, n)
-            except KeyError as error:  # a dot, or what modules call something else
+            except KeyError as error:  # a dot, or the name of an attribute of modules
                 raise AudioMetamerError(f"a task cannot be called {task!r}: {error.args[0]}") from error
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""TensorFlow's SAME padding for convolutions and pools, which torch does not have for strides above one.
+"""TensorFlow's SAME padding for convolutions and pools, which torch lacks for strides above one.
 
 The padding adds up to max((⌈n / stride⌉ − 1) · stride + kernel − n, 0) and its smaller half comes first, so that the output has
 ⌈n / stride⌉ values.

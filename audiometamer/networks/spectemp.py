@@ -1,4 +1,4 @@
-"""SpecTemp: a spectrotemporal filterbank that is not learned, with a linear read-out (Feather et al. 2023)."""
+"""SpecTemp: a fixed spectrotemporal filterbank with a linear read-out (Feather et al. 2023)."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -21,9 +21,9 @@ _POWER_FLOOR = 1e-8
 class SpectrotemporalFilters(nn.Module):
     """Filters tuned to spectral and temporal modulation, upward and downward (after Chi, Ru & Shamma 2005).
 
-    There are 9 × 7 of one direction and 8 × 6 of the other, without the rates of zero: direction outermost, then spectral, then
-    temporal rate. Each filter is a product of a spectral and a temporal response with two opposite quadrants of its plane set to
-    zero; only the factors are stored.
+    There are 9 × 7 of one direction and 8 × 6 of the other, which lacks the rates of zero: ordered by direction, then spectral,
+    then temporal rate. Each filter is the product of a spectral and a temporal response with two opposite quadrants of its plane
+    set to zero; only the factors are stored.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ class SpectrotemporalFilters(nn.Module):
         return len(self.rates)
 
     def transfer_functions(self) -> Tensor:
-        """All filters, complex [shape=(filters, 2 · rows, 3 · frames)], at the float64 they are built in."""
+        """All filters, complex [shape=(filters, 2 · rows, 3 · frames)], in double precision."""
         filters = self.get_buffer("spectral")[:, None, :, None] * self.get_buffer("temporal")[None, :, None, :]
         rows, columns = (torch.fft.fftfreq(n, dtype=torch.float64, device=filters.device) for n in self.padded)
-        # The sign of the product of frequencies tells the quadrant; the lines of zero and of Nyquist frequency belong to both.
+        # The sign of the product of frequencies is the quadrant; the lines of zero and of Nyquist frequency belong to both.
         inner = [torch.where(f == -0.5, torch.zeros_like(f), f) for f in (rows, columns)]
         quadrant = torch.sign(inner[0])[:, None] * torch.sign(inner[1])[None, :]
         return torch.stack([filters[s, t] * (quadrant * sign >= 0) for sign, s, t in self.rates])

@@ -66,7 +66,7 @@ class ClipSource(msgspec.Struct, frozen=True):
         return cls(printable(path), file_sha256(file) if small else None, start, duration)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clip:
     """A natural signal as a model takes it: a recording at the model's sample rate, length, level and channels; or an image.
 
@@ -89,6 +89,42 @@ class Clip:
     sample_rate: int | None
     notices: tuple[str, ...] = ()
     source: ClipSource | None = None
+
+    @classmethod
+    def from_array(cls, values: Any, sample_rate: int | None, *, name: str = "clip") -> "Clip":
+        """A clip of samples that are in memory.
+
+        >>> import audiometamer as am
+        >>> model = am.load_model("cochcnn-word")
+        >>> noise = 0.1 * torch.randn(40_000)
+        >>> (metamer,) = am.synthesize(model, am.Clip.from_array(noise, 20_000, name="noise"), "relu2")
+
+        Parameters
+        ----------
+        values : array-like of float [shape=(samples,), (2, samples) or (channels, height, width)]
+            A tensor, an array or a list; taken as it is: neither resampled nor set to a level.
+        sample_rate : int or None
+            Hz; None for what is not a sound.
+        name : str
+            Names the folder of its metamers. Default "clip".
+
+        Raises
+        ------
+        AudioMetamerError
+            If the values are not floating-point numbers, or not all of them are finite.
+        """
+        if sample_rate is not None:
+            sample_rate = as_integer(sample_rate, "sample_rate", least=1)
+        samples = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+        if not samples.is_floating_point():
+            raise AudioMetamerError(f"clip {name!r} holds {samples.dtype}; it must hold floating-point samples")
+        if broken := int((~torch.isfinite(samples)).sum()):
+            raise AudioMetamerError(f"clip {name!r} holds {broken} NaN or infinite samples")
+        return cls(name, samples.float(), sample_rate)
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.samples.shape))
+        return f"<Clip {self.name!r}: {shape}{f' at {self.sample_rate} Hz' if self.sample_rate else ''}>"
 
     def _repr_html_(self) -> str:
         """A player and the cochleagram, or the image, for notebooks."""

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from audiometamer.statistics.arrays import FloatArray
+
 Matrix = NDArray[np.float32]
 
 

@@ -13,10 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 import scipy.special
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-GroupCodes = NDArray[np.intp]
+from audiometamer.statistics.arrays import FloatArray, GroupCodes
 
 LEAST_P = sys.float_info.min  # smaller p values lose precision, down to 0
 _ROUNDING = 1e-24  # sums of squares below this part of that of all values count as 0

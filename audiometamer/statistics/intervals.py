@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiometamer.statistics.bootstrap import Bootstrap, FloatArray
+from audiometamer.statistics.arrays import FloatArray
+from audiometamer.statistics.bootstrap import Bootstrap
 
 
 class ListenerMeans(NamedTuple):

@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from audiometamer.statistics.contrasts import FloatArray, GroupCodes, f_ratio
+from audiometamer.statistics.arrays import FloatArray, GroupCodes
+from audiometamer.statistics.contrasts import f_ratio
 
 _CHUNK = 2**21  # values that are permuted together; the draws do not depend on it
 _TIES = 1 - 1e-9  # equal F ratios may differ in their last digits

@@ -7,8 +7,8 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import holds_only_zeros
+from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.record_files import JSON_ERRORS
 
 ORIGINALS, CLAIMS = "originals", "claims"
 # In an item's folder:

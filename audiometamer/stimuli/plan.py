@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -41,6 +41,9 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Random seed of that draw. Default 0.
     start, duration : float, optional
         Excerpt of each recording, in seconds; see `audiometamer.read_clip`. A table's own columns take precedence.
+    split : {"pauses"}, optional
+        Make a clip of each stretch of sound between the pauses of a recording; a stretch longer than `duration` is cut into equal
+        parts. See `audiometamer.find_speech`. A row of a table with an excerpt of its own is not split. Default: no splitting.
     """
 
     table: str | None = None
@@ -51,6 +54,7 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seed: Seed = 0
     start: Annotated[float, Meta(ge=0)] | None = None
     duration: Annotated[float, Meta(gt=0)] | None = None
+    split: Literal["pauses"] | None = None
 
     @property
     def origin(self) -> str:
@@ -64,6 +68,8 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             yield Problem("clips", f"give one of table, folder and files; {' and '.join(given) or 'none of them'} is given")
         elif self.select and self.table is None:
             yield Problem("clips", "select needs a table, whose columns it names")
+        if self.split and self.start is not None:
+            yield Problem("clips", "split finds where clips start; leave out start")
 
 
 class PlannedModel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

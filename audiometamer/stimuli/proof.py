@@ -13,10 +13,9 @@ from msgspec.structs import replace
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.names import portable_key
-from audiometamer.io.reading import read_file_bytes
+from audiometamer.io.reading import JSON_ERRORS, read_file_bytes
 from audiometamer.metamers.integrity import is_original, is_signal
 from audiometamer.metamers.layout import ITEMS, RECORD
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.metamers.summaries import EvidenceSummary
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import ATTEMPTS

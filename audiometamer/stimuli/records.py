@@ -143,8 +143,7 @@ def rejudge_item(
         From a metamer to the same with its new verdict.
     resume : callable
         From a metamer that failed to the state from which its synthesis resumes, which is written as a checkpoint; None if there
-        is nothing to
-        resume.
+        is nothing to resume.
     """
     at = folder / item.folder
     attempts = sorted((at / ATTEMPTS).glob(f"*/{RECORD}"), key=lambda path: int(path.parent.name))

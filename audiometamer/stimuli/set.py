@@ -14,15 +14,7 @@ from audiometamer.metamers.results import iterate_results, read_results
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
 from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
 from audiometamer.stimuli.index import IndexRow, index_row, write_index
-from audiometamer.stimuli.layout import (
-    CLAIMS,
-    CLIPS,
-    DESCRIPTION,
-    LICENCES,
-    MANIFEST,
-    ORIGINALS,
-    README,
-)
+from audiometamer.stimuli.layout import CLAIMS, CLIPS, DESCRIPTION, LICENCES, MANIFEST, ORIGINALS, README
 from audiometamer.stimuli.verify import lists_all, write_manifest
 
 _OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS)  # folders that they write into

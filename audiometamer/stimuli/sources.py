@@ -16,6 +16,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
 from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
 from audiometamer.signals.images import PICTURE_ENDINGS
+from audiometamer.signals.speech import find_speech, pieces
 from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
 from audiometamer.stimuli.plan import LoadedPlan
 
@@ -50,6 +51,9 @@ def find_sources(plan: LoadedPlan) -> list[ClipSource]:
         rows = _rows(plan)
     with plan.errors_at("clips.select"):
         rows = _selected(rows, clips.select)
+    if clips.split:
+        with plan.errors_at("clips.split"):
+            rows = [part for row in rows for part in _split_at_pauses(row, clips.duration)]
     if clips.count is not None:
         with plan.errors_at("clips.count"):
             rows = _drawn(rows, clips.count, clips.seed)
@@ -67,6 +71,23 @@ def _rows(plan: LoadedPlan) -> list[dict[str, str]]:
         return [{**row, "path": str(table.parent / row["path"])} for row in read_table(table, required=["path"])]
     files = _signals(plan.resolve(clips.folder)) if clips.folder is not None else map(plan.resolve, clips.files or [])
     return [{"path": str(file)} for file in files]
+
+
+def _split_at_pauses(row: dict[str, str], longest: float | None) -> list[dict[str, str]]:
+    """A row for each stretch of sound in a recording; the row itself if it has an excerpt of its own."""
+    if row.get("start") or row.get("duration"):
+        return [row]
+    stretches = find_speech(row["path"])
+    excerpts = [
+        {"start": f"{start:.3f}", "duration": f"{end - start:.3f}"}
+        for start, end in (stretches if longest is None else pieces(stretches, longest))
+    ]
+    if "name" not in row:
+        return [row | excerpt for excerpt in excerpts]
+    return [
+        row | excerpt | {"name": excerpt_name(row["name"], float(excerpt["start"]), float(excerpt["duration"]))}
+        for excerpt in excerpts
+    ]
 
 
 def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[str, str]]:

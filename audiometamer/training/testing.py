@@ -207,14 +207,14 @@ def _output(
 
         def loss(x: Tensor) -> Tensor:
             logits = model.logits(run(x))
-            return torch.stack([sum_of_losses(logits[name], wanted[name], task)[0] for name, task in tasks.items()]).sum()
+            return torch.stack([summed_loss(logits[name], wanted[name], task)[0] for name, task in tasks.items()]).sum()
 
         inputs = adversary.perturbed(inputs, loss, generator=generator, bounds=bounds)
     with torch.no_grad():
         return run(inputs)
 
 
-def sum_of_losses(logits: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+def summed_loss(logits: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
     """Cross-entropies of the sounds whose target is known, summed, and how many there are.
 
     Of a task with several labels a sound: the binary cross-entropies, averaged over classes.

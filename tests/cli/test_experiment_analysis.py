@@ -35,15 +35,15 @@ def test_analyse(capsys):
         *FAST,
     )
     assert main(["experiment", "analyse", "trials.tsv", *options]) == 0
-    told = capsys.readouterr().out
-    assert "2 excluded: 1 by the experimenter; 1 at the headphone check (fewer than 5 right); 4 analysed." in told
-    assert "Headphone check: 1 failed, 5 not given." in told
-    assert "Analysis of variance: listeners and network, one" in told
+    output = capsys.readouterr().out
+    assert "2 excluded: 1 by the experimenter; 1 at the headphone check (fewer than 5 right); 4 analysed." in output
+    assert "Headphone check: 1 failed, 5 not given." in output
+    assert "Analysis of variance: listeners and network, one" in output
     assert sorted(path.name for path in Path("analysis").iterdir()) == [
         ".lock", "anova.tsv", "bids", "listeners.tsv", "logistic.tsv", "recognition.pdf", "recognition.png", "recognition.svg",
         "recognition.tsv", "sample.tsv", "summary.txt", "trials.tsv",
     ]  # fmt: skip
-    assert Path("analysis/summary.txt").read_text() in told
+    assert Path("analysis/summary.txt").read_text() in output
     assert "holds an analysis; choose another --out, or --overwrite it" in refused(capsys, "experiment", "analyse", "trials.tsv")
     assert main(["experiment", "analyse", "trials.tsv", "--headphones", "0", "--overwrite", *FAST]) == 0
     assert "6 listeners with answers; finished: not recorded; none excluded; 6 analysed." in capsys.readouterr().out
@@ -54,9 +54,9 @@ def test_rules_that_are_asked_for(capsys):
     asked = ("--participants", "participants.tsv", "--fastest", "920", "--chance", "0.0625")  # medians are of 901 to 916 ms
     assert "6 by reaction time (median below 920 ms)" in refused(capsys, "experiment", "analyse", "trials.tsv", *asked)
     assert main(["experiment", "analyse", "trials.tsv", *asked[:2], *asked[4:], *FAST]) == 0
-    told = capsys.readouterr().out
-    assert "2 excluded: 1 at the headphone check (fewer than 5 right); 1 for taking part again; 4 analysed." in told
-    assert "Chance: 6.25 % (as given)." in told
+    output = capsys.readouterr().out
+    assert "2 excluded: 1 at the headphone check (fewer than 5 right); 1 for taking part again; 4 analysed." in output
+    assert "Chance: 6.25 % (as given)." in output
 
 
 def test_layers_of_the_zoo_come_in_their_own_order(capsys):
@@ -81,11 +81,11 @@ def test_what_cannot_be_analysed(capsys):
 def test_power(capsys):
     arguments = ("--trials", "20", "--experiments", "200", "--spread", "0.3")
     assert main(["experiment", "power", "--accuracy", "0.7,0.5", *arguments]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "listeners  power"
-    assert told[-1].endswith("of experiments")
-    needed = int(told[-1].split()[0])
-    assert any(line.split()[0] == str(needed) for line in told[1:-1])
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == "listeners  power"
+    assert output[-1].endswith("of experiments")
+    needed = int(output[-1].split()[0])
+    assert any(line.split()[0] == str(needed) for line in output[1:-1])
     two = ("--accuracy", "0.9,0.5", "--accuracy", "0.9,0.2", "--effect", "layer*model")
     assert main(["experiment", "power", *two, *arguments]) == 0
 

@@ -11,6 +11,7 @@ from tiny_listeners import course, ladder, sensitivities
 from audiometamer.cli import main
 from audiometamer.exploration import build as building
 from audiometamer.exploration.analysis.sensitivity import Decision
+from audiometamer.exploration.folder import read_exploration
 from audiometamer.exploration.simulate import simulate
 from audiometamer.exploration.trials import write_answered_trials
 from audiometamer.io.tables import read_table
@@ -32,7 +33,7 @@ def in_a_new_folder(tmp_path, monkeypatch):
 
 def answer_everything(folder):
     """One listener, who is right where the change is above 0.3 SD, and at the headphone check."""
-    read = building.read_exploration(folder)
+    read = read_exploration(folder)
     heard = take(read.adaptive)
     store = Store(folder / DATABASE, read)
     listener = store.listener(store.enrol())

@@ -35,7 +35,7 @@ def test_train_prints_the_accuracy_and_goes_on_to_nothing(data, recipe, tmp_path
     assert (shown[0], shown[-1]) == ("  0% reading 25 recordings", "100% done")
     assert len(shown) < 10, "progress is shown now and then"
     assert (tmp_path / "model" / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
-    assert "model holds a trained model already" in refused(capsys, *arguments)
+    assert "model already holds a trained model" in refused(capsys, *arguments)
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_metamers_are_made_with_a_compression_of_ones_own():
         target,
         start,
         domain=model.domain,
-        optimizer=Adam(Cosine(0.01, 200)),
-        steps=200,
+        optimizer=Adam(Cosine(0.02, 50)),
+        steps=50,
     )
     assert am.similarity(target, am.record(model, found.signals, "cochleagram"))["snr_db"] > 20
 

@@ -221,7 +221,7 @@ def test_speakers_are_answered_and_words_heard_once(tmp_path, shared):
 
 
 @pytest.mark.parametrize(
-    ("kind", "more", "told"),
+    ("kind", "more", "output"),
     [
         ("typed", ["Apple"], "'apple' and 'Apple' are the same when typed; keep one of them"),
         ("typed", ["caf\u00e9", "cafe\u0301"], "'caf\u00e9' and 'cafe\u0301' are the same when typed; keep one of them"),
@@ -231,18 +231,18 @@ def test_speakers_are_answered_and_words_heard_once(tmp_path, shared):
         ("choice", ["x" * 201], "'xxxxxxxxxxxxxxxxxxxx'… has 201 letters; an answer may have 200"),
     ],
 )
-def test_every_answer_of_a_list_can_be_given(tmp_path, shared, kind, more, told):
+def test_every_answer_of_a_list_can_be_given(tmp_path, shared, kind, more, output):
     (tmp_path / "words.txt").write_text("\n".join([*WORDS, *more]), encoding="utf-8")
     change = with_table(f"[answers]\nkind = '{kind}'\nlist = 'words.txt'")
-    if told is None:
+    if output is None:
         changed(tmp_path, change, stimuli=shared)
     else:
-        assert refused(tmp_path, change, stimuli=shared) == f"design.toml: answers.list: {told} (line 19)"
+        assert refused(tmp_path, change, stimuli=shared) == f"design.toml: answers.list: {output} (line 19)"
 
 
 def test_one_speaker_is_no_choice(tmp_path):
-    told = refused(tmp_path, with_table("[answers]\nkind = 'choice'\nof = 'speaker'"), voices=("slt",))
-    assert told == "design.toml: answers.list: 'slt' is the only answer; there must be at least two (line 17)"
+    output = refused(tmp_path, with_table("[answers]\nkind = 'choice'\nof = 'speaker'"), voices=("slt",))
+    assert output == "design.toml: answers.list: 'slt' is the only answer; there must be at least two (line 17)"
 
 
 def test_a_word_with_white_space_around_it_can_be_right(tmp_path, shared):
@@ -300,7 +300,7 @@ def test_compared_sounds_are_one_file_each(tmp_path, shared, kind, answers):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "output"),
     [
         ([with_table("[conditions]\nlayers = ['relu9']")], "design.toml: conditions.layers[0]: the set has no layer 'relu9'"),
         ([with_table("[conditions]\nmodels = ['big']")], "conditions.models[0]: the set has no model 'big'; the nearest are"),
@@ -313,8 +313,8 @@ def test_compared_sounds_are_one_file_each(tmp_path, shared, kind, answers):
         ([with_table("[answers]\nkind = 'choice'\npictures = 'p'")], "answers.pictures: p/apple.png does not exist"),
     ],
 )  # fmt: skip
-def test_what_the_set_does_not_have_is_told_in_a_line(tmp_path, shared, changes, told):
-    assert told in refused(tmp_path, *changes, stimuli=shared).replace(f"{shared.parent}/", "")
+def test_what_the_set_does_not_have_is_told_in_a_line(tmp_path, shared, changes, output):
+    assert output in refused(tmp_path, *changes, stimuli=shared).replace(f"{shared.parent}/", "")
 
 
 def test_all_that_the_set_does_not_have_is_told_at_once(tmp_path, shared):
@@ -355,20 +355,22 @@ goat = ["kid"]"""
 
 def test_a_headphone_check_that_would_clip_is_refused(tmp_path, shared, monkeypatch):
     monkeypatch.setitem(_HEADPHONES, "huggins", lambda *_, **__: np.full((100, 2), 2.0))
-    told = refused(tmp_path, stimuli=shared)
-    assert told == "the headphone check would clip at -30 dB: its peak is 2.00 of full scale; lower sounds.level by 6.1 dB"
+    output = refused(tmp_path, stimuli=shared)
+    assert output == "the headphone check would clip at -30 dB: its peak is 2.00 of full scale; lower sounds.level by 6.1 dB"
 
 
 def test_a_list_that_lacks_a_right_answer_is_refused(tmp_path, shared):
     (tmp_path / "words.txt").write_text("apple\nbread\n")
-    told = "design.toml: answers.list: it lacks 'chair', the right answer to a clip, and 9 more"
-    assert told in refused(tmp_path, with_table("[answers]\nlist = 'words.txt'"), stimuli=shared)
+    output = "design.toml: answers.list: it lacks 'chair', the right answer to a clip, and 9 more"
+    assert output in refused(tmp_path, with_table("[answers]\nlist = 'words.txt'"), stimuli=shared)
 
 
 def test_no_clip_at_all_conditions_names_the_worst(tmp_path):
     failed = [(f"{word}_{voice}", "relu1") for word in WORDS for voice in ("slt", "rms")]
-    told = refused(tmp_path, failed=failed)
-    assert told.startswith("no clip has a metamer at all 2 conditions; most are missing at tiny relu1, seed 0 (24 of 24, failed")
+    output = refused(tmp_path, failed=failed)
+    assert output.startswith(
+        "no clip has a metamer at all 2 conditions; most are missing at tiny relu1, seed 0 (24 of 24, failed"
+    )
 
 
 def write_twin(at):
@@ -398,8 +400,8 @@ def test_a_selection_says_which_of_two_items_is_meant(tmp_path, shared):
     assert "apple_slt" in built.available.clips
     (tmp_path / "selection.tsv").write_text("file\nnothing.wav\n")
     shutil.rmtree(tmp_path / "experiment")
-    told = refused(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
-    assert "conditions.selection: selection.tsv names nothing of the models" in told
+    output = refused(tmp_path, with_table("[conditions]\nselection = 'selection.tsv'"), stimuli=stimuli)
+    assert "conditions.selection: selection.tsv names nothing of the models" in output
 
 
 def test_an_empty_set_is_refused(tmp_path):
@@ -434,7 +436,7 @@ def renumber(path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "output"),
     [
         (lambda e: (e / "lists.json").unlink(), "is no experiment: it has no lists.json"),
         (lambda e: (e / "key.json").write_text("{"), "is no experiment that can be read"),
@@ -442,8 +444,8 @@ def renumber(path):
         (lambda e: renumber(e / "lists.json"), "was changed"),
     ],
 )  # fmt: skip
-def test_a_folder_that_does_not_fit_together_is_refused(tmp_path, experiment, change, told):
+def test_a_folder_that_does_not_fit_together_is_refused(tmp_path, experiment, change, output):
     shutil.copytree(experiment, tmp_path / "experiment", ignore=shutil.ignore_patterns("sounds"))
     change(tmp_path / "experiment")
-    with pytest.raises(AudioMetamerError, match=told):
+    with pytest.raises(AudioMetamerError, match=output):
         read_experiment(tmp_path / "experiment")

@@ -36,7 +36,7 @@ def mistakes(folder, text):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "output"),
     [
         (("title", "titel"), ": there is no key 'titel'; did you mean 'title'?"),
         (('title = "Words in noise"', ""), ": the key 'title' is missing"),
@@ -69,10 +69,10 @@ def mistakes(folder, text):
         (("[catch]", "[catch"), " is not TOML: "),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place(tmp_path, change, told):
+def test_a_mistake_is_told_with_its_place(tmp_path, change, output):
     assert change[0] in DESIGN
     message = mistake(tmp_path, DESIGN.replace(change[0], change[1], 1))
-    assert message.startswith(told)
+    assert message.startswith(output)
     assert "\n" not in message
 
 
@@ -147,19 +147,19 @@ def test_the_shortest_design_is_that_of_2023_with_a_latin_square(tmp_path):
     assert all(read_text(tmp_path / "design.toml", design, name).startswith("# ") for name in TEXTS)
 
 
-@pytest.mark.parametrize(("content", "told"), [(b"", "is empty"), (b"\xff", "cannot be read as text"), (b" \n", "is empty")])
-def test_a_text_that_is_none(tmp_path, content, told):
+@pytest.mark.parametrize(("content", "output"), [(b"", "is empty"), (b"\xff", "cannot be read as text"), (b" \n", "is empty")])
+def test_a_text_that_is_none(tmp_path, content, output):
     (tmp_path / "consent.md").write_bytes(content)
-    assert told in mistake(tmp_path, DESIGN + '[texts]\nconsent = "consent.md"\n')
+    assert output in mistake(tmp_path, DESIGN + '[texts]\nconsent = "consent.md"\n')
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [("", "names no answer"), ("a\nb\na", "'a' appears twice"), (b"\xff", "cannot be read as text")]
+    ("content", "output"), [("", "names no answer"), ("a\nb\na", "'a' appears twice"), (b"\xff", "cannot be read as text")]
 )
-def test_a_list_that_is_none(tmp_path, content, told):
+def test_a_list_that_is_none(tmp_path, content, output):
     path = tmp_path / "words.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(AudioMetamerError, match=told):
+    with pytest.raises(AudioMetamerError, match=output):
         read_answer_list(path)
 
 

@@ -12,7 +12,7 @@ import soundfile
 from tiny_experiment import DESIGN, LAYERS, WORDS, write_design, write_stimuli
 
 from audiometamer.cli import main
-from audiometamer.experiment.available import NATURAL, Condition
+from audiometamer.experiment.available import NATURAL_CONDITION, Condition
 from audiometamer.experiment.build import build
 from audiometamer.experiment.design import Catch, Design, Practice
 from audiometamer.experiment.lists import draw_trials
@@ -28,11 +28,11 @@ from audiometamer.listening.trials import ARRANGEMENTS, interval_order
 from audiometamer.signals.presentation import PresentationSettings, in_sequence, pcm_wav
 
 CLIPS = [f"{word}_{voice}" for word in WORDS for voice in ("slt", "rms")]
-CONDITIONS = [NATURAL, *(Condition("tiny", layer, 0) for layer in LAYERS)]
+CONDITIONS = [NATURAL_CONDITION, *(Condition("tiny", layer, 0) for layer in LAYERS)]
 GUESSES = (None, b"", b"1", b"names.key", bytes(32))  # none: as before there were keys
 
 
-def told(experiment, number):
+def visible(experiment, number):
     """The trials of a session, as a browser gets them."""
     session = session_of(experiment, ListenerState(0, number, 1, None, frozenset()), None)
     assert b"seed" not in msgspec.json.encode(session)
@@ -52,7 +52,7 @@ def decoded(trials, draws, kind="typed"):
 
 def test_no_name_says_what_is_heard_to_who_lacks_the_key(experiment, folder):
     for number in (1, 6):
-        trials = told(experiment, number)
+        trials = visible(experiment, number)
         assert len(trials) == 14
         assert decoded(trials, Draws(1, read_key(folder / "names.key"))) == list(range(1, 15))  # who has it finds all
         for seed, key in itertools.product(range(5), GUESSES):
@@ -168,7 +168,7 @@ def test_an_experiment_that_was_built_before_there_were_keys_is_served_as_it_was
     del lists["keyed"]
     (old / "lists.json").write_text(json.dumps(lists))
     read = read_experiment(old)
-    assert told(read, 2) == told(read_experiment(folder), 2)
+    assert visible(read, 2) == visible(read_experiment(folder), 2)
     assert main(["experiment", "pack", str(old), "--to", "static", "--out", str(tmp_path / "page")]) == 0
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.available import NATURAL, Condition
+from audiometamer.experiment.available import NATURAL_CONDITION, Condition
 from audiometamer.experiment.design import Catch, Design, Practice
 from audiometamer.experiment.lists import draw_alternatives, draw_trials, independent_draws, latin_square
 from audiometamer.io.draws import Draws
@@ -25,7 +25,7 @@ words_of = st.lists(st.integers(1, 4), min_size=1, max_size=20).map(
 
 
 def conditions_of(n):
-    return [NATURAL, *(Condition("net", f"layer{k}", 0) for k in range(1, n))]
+    return [NATURAL_CONDITION, *(Condition("net", f"layer{k}", 0) for k in range(1, n))]
 
 
 def word(clip):
@@ -105,7 +105,7 @@ def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
         assert kinds[: len(gates)] == gates
         assert set(kinds[len(gates) :]) <= {"main", "catch"}
         assert kinds.count("catch") == design.catch.trials
-        assert all(trial.condition == NATURAL for trial in trials if trial.kind == "catch")
+        assert all(trial.condition == NATURAL_CONDITION for trial in trials if trial.kind == "catch")
         assert within_one(Counter(trial.condition for trial in trials if trial.kind == "main"), conditions)
         for kind in ("practice", "demonstration", "catch"):
             assert {word(t.clip) for t in trials if t.kind == kind} == {word(t.clip) for t in lists[0] if t.kind == kind}

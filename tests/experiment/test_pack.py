@@ -1,11 +1,8 @@
 """What is packed is whole, names no condition and no answer, and is what JATOS and PsychoPy read."""
 
-import csv
 import json
 import shutil
 import stat
-import uuid
-import zipfile
 
 import pytest
 from command_line import refused
@@ -14,7 +11,6 @@ from tiny_experiment import DESIGN, SECRETS, build_experiment, wav_header
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.pack import pack
-from audiometamer.experiment.packed_page import answer_hash
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.list_names import list_name, list_names, list_token
 
@@ -31,7 +27,7 @@ def words(experiment):
     return {entry.word for entry in experiment.key.values() if entry.word}
 
 
-def told(folder):
+def contents(folder):
     """All that lies in a folder, by name: texts as they are, of a WAV what is no sample; without texts and closed list."""
     found = {}
     for name in files(folder) - {"study.json"}:
@@ -45,39 +41,12 @@ def told(folder):
 @pytest.mark.parametrize("form", ["static", "jatos"])
 def test_nothing_in_it_names_a_condition_or_an_answer(experiment, request, form):
     folder = request.getfixturevalue(form)
-    for name, text in told(folder).items():
+    for name, text in contents(folder).items():
         if name.startswith(("page/", "index.html")):
             continue  # the same for every experiment
         assert not [secret for secret in (*SECRETS, *words(experiment)) if secret in text], name
     for name in ("key.json", "names.key", "lists.json", "design.toml", "results.secret", "missing.tsv", "answers.db"):
         assert name not in {path.rpartition("/")[2] for path in files(folder)}
-
-
-def test_only_what_the_page_must_judge_has_a_hash(static, experiment):
-    salt = json.loads((static / "study.json").read_text())["salt"]
-    for number, name in enumerate(list_names(experiment), start=1):
-        packed = lists(static)[name]["trials"]
-        for trial, shown in zip(experiment.trials(number), packed, strict=True):
-            assert shown["kind"] == ("main" if trial.kind == "catch" else trial.kind)
-            judged = trial.kind in ("headphones", "practice", "demonstration")
-            right = answer_hash(salt, trial.stimulus, experiment.key[trial.stimulus].answer)
-            assert shown.get("right") == (right if judged else None)
-        assert {frozenset(shown) for shown in packed if shown["kind"] == "main"} == {frozenset({"trial", "kind", "stimulus"})}
-
-
-def test_a_static_folder_is_the_page_with_all_its_files(static, experiment):
-    found = files(static)
-    assert {f"sounds/{name}.wav" for name in (*experiment.key, "calibrationnoise")} <= found
-    assert "results.css" not in {name.rpartition("/")[2] for name in found}
-    index = (static / "index.html").read_text()
-    assert index.count('<meta name="transport" content="offline">') == 1
-    assert "jatos.js" not in index
-    assert "page/index.html" not in found
-    study = json.loads((static / "study.json").read_text())
-    assert study["gates"] == {
-        "headphones": {"minimum": 1, "otherwise": "stop"}, "demonstration": {"minimum": 1, "otherwise": "stop"},
-    }  # fmt: skip
-    assert study["lists"] == []  # who has no token finds no list
 
 
 def test_links_lie_beside_it_for_the_experimenter_alone(folder, experiment, tmp_path):
@@ -92,7 +61,7 @@ def test_links_lie_beside_it_for_the_experimenter_alone(folder, experiment, tmp_
         assert address == "https://hear.example/x/"
         assert mark == list_token(experiment, number)
         assert (tmp_path / "page" / "lists" / f"{list_name(mark)}.json").is_file()
-        assert not [name for name, text in told(tmp_path / "page").items() if mark in text]
+        assert not [name for name, text in contents(tmp_path / "page").items() if mark in text]
 
 
 def test_the_same_experiment_is_packed_into_the_same_bytes(folder, tmp_path, static):
@@ -103,30 +72,6 @@ def test_the_same_experiment_is_packed_into_the_same_bytes(folder, tmp_path, sta
     for name in ("a.jzip", "b.jzip"):
         pack(folder, tmp_path / name, to="jatos")
     assert (tmp_path / "a.jzip").read_bytes() == (tmp_path / "b.jzip").read_bytes()
-
-
-def test_a_study_is_what_jatos_imports(folder, experiment, tmp_path):
-    """As its documentation describes an archive: one folder of assets, one .jas beside it, version 3 of its properties."""
-    pack(folder, tmp_path / "study.jzip", to="jatos")
-    with zipfile.ZipFile(tmp_path / "study.jzip") as archive:
-        assert archive.testzip() is None
-        names = archive.namelist()
-        (jas,) = [name for name in names if name.endswith(".jas")]
-        study = json.loads(archive.read(jas))
-        (assets,) = {name.split("/")[0] for name in names} - {jas}
-        index = archive.read(f"{assets}/index.html").decode()
-        lists = json.loads(archive.read(f"{assets}/study.json"))["lists"]
-    assert index.index('content="offline"') < index.index('<script src="jatos.js"></script>') < index.index("</html>")
-    assert lists == []  # nor does anybody find one here without a link
-    assert study["version"] == "3"
-    data = study["data"]
-    assert (data["title"], data["dirName"]) == ("Words in noise", assets)
-    (component,), (batch,) = data["componentList"], data["batchList"]
-    assert (component["htmlFilePath"], component["reloadable"], component["active"]) == ("index.html", True, True)
-    assert "PersonalMultiple" in batch["allowedWorkerTypes"]
-    for part in (data, component, batch):
-        assert str(uuid.UUID(part["uuid"])) == part["uuid"]
-    assert len({part["uuid"] for part in (data, component, batch)}) == 3
 
 
 def test_links_to_a_study_are_for_one_list_each(folder, experiment, tmp_path):
@@ -149,28 +94,6 @@ def test_a_study_for_all_has_no_links_and_others_cannot_be_for_all(folder, exper
     assert [path.name for path in tmp_path.iterdir()] == ["study.jzip"]
     with pytest.raises(AudioMetamerError, match="only JATOS hands out lists by itself"):
         pack(folder, tmp_path / "page", to="static", any_list=True)
-
-
-def test_times_of_files_tell_nothing(static):
-    assert len({path.stat().st_mtime_ns for path in static.rglob("*") if path.is_file()}) == 1
-
-
-def test_condition_files_for_psychopy(folder, experiment, tmp_path):
-    pack(folder, tmp_path / "psychopy", to="psychopy")
-    assert not [
-        name for name in (*SECRETS, "catch") for path in (tmp_path / "psychopy" / "lists").iterdir() if name in path.read_text()
-    ]
-    for number in range(1, 7):
-        with (tmp_path / "psychopy" / "lists" / f"list_{number:03d}.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        for trial, row in zip(experiment.trials(number), rows, strict=True):
-            assert (tmp_path / "psychopy" / row["stim_file"]).is_file()
-            assert (row["stim_id"], int(row["trial"]), int(row["list"])) == (trial.stimulus, trial.trial, number)
-            assert row["correct_answer"] == experiment.key[trial.stimulus].answer
-            assert row["options"] == ("['1', '2', '3']" if trial.kind == "headphones" else "")
-            assert all(column.isidentifier() for column in row)  # PsychoPy makes each a variable
-    assert (tmp_path / "psychopy" / "answers.txt").read_text().split() == experiment.answers
-    assert "names right answers" in (tmp_path / "psychopy" / "README.md").read_text()
 
 
 def test_options_of_a_trial_and_pictures_are_packed(tmp_path):
@@ -225,7 +148,7 @@ def test_the_command_says_what_is_where(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for to, out in (("static", "page"), ("jatos", "study.jzip"), ("psychopy", "psychopy")):
         assert main(["experiment", "pack", str(folder), "--to", to, "--out", out]) == 0
-    told = capsys.readouterr().out
-    assert "6 lists: page\nlinks, one for each listener, for your eyes only: page-links.tsv" in told
-    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes only: study-links.tsv\n" in told
-    assert "6 lists: psychopy\nthe condition files name right answers" in told
+    output = capsys.readouterr().out
+    assert "6 lists: page\nlinks, one for each listener, for your eyes only: page-links.tsv" in output
+    assert "6 lists: study.jzip\nlinks, one for each listener, for your eyes only: study-links.tsv\n" in output
+    assert "6 lists: psychopy\nthe condition files name right answers" in output

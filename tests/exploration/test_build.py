@@ -72,7 +72,7 @@ def test_only_what_is_chosen_is_copied(tmp_path, without_page):
     built = build(write_design(tmp_path, text), tmp_path / "built")
     assert built.stimuli == 12
     assert {path.name[:5] for path in (tmp_path / "built" / "ladder").glob("*/*.wav")} == {"relu1", "origi"}
-    assert read_exploration(tmp_path / "built").adaptive.dimensions == [DIMENSIONS[2]]
+    assert read_exploration(tmp_path / "built").sequence.schedule.dimensions == [DIMENSIONS[2]]
 
 
 def test_levels_are_lowered_so_that_no_roved_sound_clips(tmp_path, without_page):

@@ -10,7 +10,8 @@ from tiny_ladder import record, write_ladder, write_moved_stimulus
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.exploration.build import build
-from audiometamer.exploration.design import ExplorationDesign, LadderSelection, ProcedureSettings, read_exploration_design
+from audiometamer.exploration.design import ExplorationDesign, read_exploration_design
+from audiometamer.exploration.design_tables import LadderSelection, ProcedureSettings
 from audiometamer.listening.design import Images, read_text
 from audiometamer.psychophysics import QuestPlus, Staircase
 
@@ -68,7 +69,7 @@ def test_the_earlier_name_of_max_trials_is_read_with_a_notice(tmp_path):
         ('folder = "ladder"', 'folder = "ladder"\neach = 4', "ladder: each listener is to get 4 dimensions of 3"),
         ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0"]', "ladder: 'relu0' names no dimension; it would be"),
         ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0/7"]', "no dimension 'relu0/7/[+]'; it has relu0/0/[+],"),
-        ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0/0", "relu0/0/-"]', "ladder: 'relu0/0/-' is there twice"),
+        ('folder = "ladder"', 'folder = "ladder"\nchoose = ["relu0/0", "relu0/0/-"]', "ladder: 'relu0/0/-' appears twice"),
         ('folder = "ladder"', 'folder = "steps"', "ladder.folder: .*steps holds no moved signals: make them with explore ladder"),
         (PROCEDURE, 'kind = "coin"', "procedure.kind: "),
         (PROCEDURE, "trials = 9", "procedure.trials: it is for kind = 'psi' or kind = 'quest[+]'"),

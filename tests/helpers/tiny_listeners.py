@@ -8,7 +8,8 @@ import numpy as np
 from audiometamer.dimensions.ladder import Ladder
 from audiometamer.dimensions.moved import MovedRecord, MovedStimulus
 from audiometamer.dimensions.physical import Physical
-from audiometamer.exploration.design import CatchSettings, ExplorationDesign, LadderSelection, PracticeSettings, ProcedureSettings
+from audiometamer.exploration.design import ExplorationDesign
+from audiometamer.exploration.design_tables import CatchSettings, LadderSelection, PracticeSettings, ProcedureSettings
 from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws
 

@@ -60,6 +60,12 @@ def test_a_notebook_shows_original_and_metamer_with_the_verdict(tiny_clip, metam
     assert [is_drawn(picture) for picture in shown.pictures] == [True, True]
 
 
+def test_a_notebook_shows_all_that_synthesize_returns(metamers):
+    shown = Shown(metamers._repr_html_())
+    assert len(shown.sounds) == 2 * len(metamers)
+    assert [text.split(":")[0] for text in shown.text[1::2]] == [m.evidence.settings.layer for m in metamers]
+
+
 def test_a_figure_is_of_one_clip(metamers, tiny, tiny_clip):
     other = am.Metamer(metamers[0].samples, am.Clip("other", tiny_clip.samples, tiny_clip.sample_rate), metamers[0].evidence)
     with pytest.raises(am.AudioMetamerError, match="metamers of 'vowel' and of 'other'; a figure shows those of one clip"):

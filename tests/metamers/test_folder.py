@@ -1,7 +1,7 @@
 """A folder of metamers, filled from Python as `audiometamer synth` fills it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from audiometamer.metamers import figure, folder
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.folder import synthesize_into
+from audiometamer.metamers.methods import METHODS
 from audiometamer.metamers.results import read_results
 
 QUICK = {"steps": 20, "method": "feather2023"}
@@ -113,7 +114,8 @@ def test_a_new_null_judges_again(tiny):
     reports = []
     (metamer,) = synthesize_into("metamers", tiny, make_clip("a", 0), "relu0", null=null, progress=reports.append, **QUICK)
     assert metamer.passed is True
-    assert (reports[0].rejudged, reports[0].rejudged_passed, reports[0].reattempted) == (1, 1, 0)
+    (report,) = reports
+    assert (report.rejudged, report.rejudged_passed, report.reattempted, report.fraction) == (1, 1, 0, 1.0)
     assert load_metamer("metamers/a/tiny/relu0_seed0.json").passed is True
 
 
@@ -121,9 +123,19 @@ def test_a_new_null_judges_again(tiny):
     ("clips", "options", "message"),
     [
         ("other", {}, "is another clip called 'a'"),
-        ("same", {"steps": 21}, "was made with another steps; choose another --out"),
-        ("same", {"loss": lambda a, t: (a - t).flatten(1).abs().sum(1)}, "was made with another loss; choose another --out"),
-        ("same", {"domain": Waveform(deviation=0.01)}, "was made with another domain; choose another --out"),
+        ("same", {"steps": 21}, r"was made with different settings \(steps\); choose another --out"),
+        (
+            "same",
+            {"loss": lambda a, t: (a - t).flatten(1).abs().sum(1)},
+            r"was made with different settings \(loss\); choose another --out",
+        ),
+        ("same", {"domain": Waveform(deviation=0.01)}, r"was made with different settings \(domain\); choose another --out"),
+        ("same", {"penalty": lambda x: x.square().sum(1)}, r"was made with different settings \(penalty\); choose another --out"),
+        (
+            "same",
+            {"method": replace(METHODS["feather2023"], margin=0.5)},
+            r"was made with different settings \(method\); choose another --out",
+        ),
         ("both", {}, "two different clips are called 'a'"),
         ("short", {}, "clip 'a' has 500 samples at 4000 Hz; tiny takes 1000"),
     ],
@@ -153,6 +165,16 @@ def test_tensors_are_clips(tiny, tmp_path):
     rate, samples = scipy.io.wavfile.read(tmp_path / "metamers/clip1/tiny/original.wav")
     assert rate == 4000
     np.testing.assert_array_equal(samples, signals[1])
+
+
+def test_a_callback_may_end_it_and_what_was_reached_is_kept(tiny, tmp_path):
+    def stop(step, signals, losses):
+        raise am.StopSynthesis
+
+    clips = [make_clip("a", 0), make_clip("b", 1)]
+    metamers = synthesize_into("metamers", tiny, clips, ["relu0", "final"], callback=stop, batch_size=1, **QUICK)
+    assert [(m.clip.name, m.evidence.settings.layer) for m in metamers] == [("a", "relu0")]
+    assert [result.file for result in read_results(tmp_path / "metamers")] == ["a/tiny/relu0_seed0.wav"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import audiometamer as am
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import load_metamer
-from audiometamer.metamers.hearing import LOW_PROBABILITY, heard, notices, probabilities, share_above
+from audiometamer.metamers.hearing import LOW_PROBABILITY, label_probabilities, notices, probabilities, share_above
 from audiometamer.metamers.index import write_index
 
 RATE = 20_000
@@ -112,7 +112,7 @@ def test_evidence_holds_the_probabilities_of_clip_and_metamer(vowel, tmp_path):
     both = torch.stack([vowel.samples, made.samples])
     expected = model(both).softmax(1).amax(1).tolist()
     assert made.evidence.probabilities == {"word": pytest.approx(expected, rel=1e-5)}
-    assert heard(model, vowel) == {"word": pytest.approx(expected[0], rel=1e-5)}
+    assert label_probabilities(model, vowel) == {"word": pytest.approx(expected[0], rel=1e-5)}
     assert made.evidence.classes == {"word": 3}
     assert any("below 0.9" in notice for notice in made.evidence.clip_notices) == (expected[0] < 0.9)
     path = made.save(tmp_path)

@@ -50,6 +50,18 @@ def test_tensors_arrays_and_paths_in_the_place_of_clips(model, tmp_path):
     assert torch.equal(metamer.samples, same.samples)
 
 
+def test_ten_lines_with_clips_from_memory_and_from_a_file(model, tmp_path):
+    am.write_wav(tmp_path / "long.wav", noise(n=3 * SAMPLES), SAMPLE_RATE)
+    read = model.read_clip(tmp_path / "long.wav", start=0.1)
+    built = am.Clip.from_array(read.samples.numpy(), SAMPLE_RATE, name="same")
+    assert read.samples.shape == (SAMPLES,)
+    assert read.name == "long@0.1s"
+    one, two = am.synthesize(model, [read, built], "conv", **QUICK)
+    assert torch.equal(one.samples, two.samples)
+    path = two.save(tmp_path / "metamers")
+    assert torch.equal(am.load_metamer(path).samples, two.samples)
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_gradients_are_on_for_the_synthesis_alone(model, context):
     (expected,) = am.synthesize(model, noise(), "conv", **QUICK)

@@ -151,7 +151,7 @@ def test_attention_and_transformers():
     [(torch.tensor([0.5, 0.7, 0.9, 1.1, 1.3, 1.5]), False), (torch.tensor([0.37]), False), (torch.arange(6.0), True)],
 )
 def test_what_nothing_sets_is_refused_by_name(value, buffer):
-    with pytest.raises(am.AudioMetamerError, match=r"nothing sets its after\.gain, which would stay as trained; .*untrained="):
+    with pytest.raises(am.AudioMetamerError, match=r"nothing resets its after\.gain, which would stay as trained; .*untrained="):
         before_and_after("random", lambda: Network(after=Gain(value, buffer=buffer)))
 
 
@@ -184,7 +184,7 @@ def test_a_maker_of_the_trained_network_is_refused():
     network = trained(Network())
     again = Network()
     again.load_state_dict(network.state_dict())
-    with pytest.raises(am.AudioMetamerError, match=r"nothing sets its inner\.weight"):
+    with pytest.raises(am.AudioMetamerError, match=r"nothing resets its inner\.weight"):
         control("random", model(network, untrained=lambda: again), 0)
     with pytest.raises(am.AudioMetamerError, match="makes a Linear of other tensors than its network"):
         control("random", model(network, untrained=lambda: nn.Linear(8, 3)), 0)

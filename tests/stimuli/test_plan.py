@@ -3,7 +3,9 @@
 import os
 import pickle
 
+import numpy as np
 import pytest
+import soundfile
 from tiny_plan import PLAN, write_plan
 
 import audiometamer as am
@@ -78,6 +80,43 @@ def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):
     assert len(drawn) == 2
     assert set(drawn) < {"c1", "c3", "c5", "c7"}
     assert drawn == [source.name for source in find_sources(read_plan(path))]
+
+
+def write_long_recording(path, *, rate=4000):
+    """Noise from 0 to 0.5 s, from 1 to 2.2 s and from 3 to 3.25 s, with pauses 80 dB below."""
+    levels = np.full(4 * rate, 1e-5)
+    for start, end in ((0, 0.5), (1, 2.2), (3, 3.25)):
+        levels[round(start * rate) : round(end * rate)] = 0.1
+    soundfile.write(path, levels * np.random.default_rng(0).standard_normal(4 * rate), rate, subtype="FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", [(0, 0.5), (1, 1.2), (3, 0.25)]),
+        ("duration = 0.6", [(0, 0.5), (1, 0.4), (1.4, 0.4), (1.8, 0.4), (3, 0.25)]),
+    ],
+)
+def test_recordings_are_split_at_pauses(tmp_path, keys, expected):
+    write_long_recording(tmp_path / "long.wav")
+    clips = f'files = ["long.wav"]\nsplit = "pauses"\n{keys}'
+    found = find_sources(read_plan(write_plan(tmp_path, PLAN.replace('table = "clips.csv"', clips))))
+    np.testing.assert_allclose([(source.start, source.duration) for source in found], expected, atol=0.04)
+    assert all(source.name.startswith("long@") for source in found)
+
+
+def test_rows_with_an_excerpt_of_their_own_are_not_split_and_names_are_kept(tmp_path):
+    path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', 'table = "clips.csv"\nsplit = "pauses"'))
+    write_long_recording(tmp_path / "long.wav")
+    (tmp_path / "clips.csv").write_text("path,name,start,word\nlong.wav,talk,,a\nlong.wav,own,0.5,b\n")
+    found = find_sources(read_plan(path))
+    assert [(source.name.split("@")[0], source.columns["word"]) for source in found] == [("own", "b"), *[("talk", "a")] * 3]
+    assert found[0].start == 0.5
+
+
+def test_a_plan_that_splits_has_no_start(tmp_path):
+    keys = 'files = ["c0.wav"]\nsplit = "pauses"\nstart = 1.0'
+    assert "clips: split finds where clips start; leave out start" in mistake(tmp_path, PLAN.replace('table = "clips.csv"', keys))
 
 
 def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path):

@@ -80,10 +80,10 @@ def test_confusion():
 def test_losses():
     """Cross-entropy of two equal logits is log 2; binary cross-entropies are averaged over classes."""
     logits = torch.tensor([[0.0, 0.0], [1000.0, 0.0], [0.0, 3.0]])
-    total, count = testing.sum_of_losses(logits, torch.tensor([1, 0, -1]), Task(("a", "b")))
+    total, count = testing.summed_loss(logits, torch.tensor([1, 0, -1]), Task(("a", "b")))
     assert (float(total), int(count)) == (pytest.approx(np.log(2)), 2)
     targets = torch.tensor([[1.0, 0.0], [1.0, 1.0], [torch.nan, torch.nan]])
-    total, count = testing.sum_of_losses(logits, targets, SOUNDS)
+    total, count = testing.summed_loss(logits, targets, SOUNDS)
     assert (float(total), int(count)) == (pytest.approx(np.log(2) + np.log(2) / 2), 2)
 
 

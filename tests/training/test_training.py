@@ -18,8 +18,9 @@ import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.training.corpus import Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
+from audiometamer.training.run import TrainingRun
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
-from audiometamer.training.train import Run, train
+from audiometamer.training.train import train
 
 
 def log_of(folder):
@@ -103,6 +104,7 @@ def torchrun(script, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(data, tmp_path):
     """Of two sounds each, against one of four; a network without dropout, an optimiser that does not enlarge rounding."""
     recipe = tmp_path / "recipe.toml"
@@ -122,6 +124,7 @@ def test_two_processes_train_as_one(data, tmp_path):
     assert (tmp_path / "two" / "model.toml").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_ends_the_other(data, tmp_path, recipe):
     """One meets a clip that cannot be read, while the other waits for it to take its step."""
     corrupt = changed(data, tmp_path / "a", lambda text: text)
@@ -148,7 +151,7 @@ def test_two_processes_are_told_what_is_wrong_with_a_recipe(data, recipe, tmp_pa
 
 
 def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
-    with pytest.raises(am.AudioMetamerError, match="holds a trained model already"):
+    with pytest.raises(am.AudioMetamerError, match="already holds a trained model"):
         train(recipe, [str(data)], unbroken)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("precious")
@@ -406,9 +409,9 @@ def test_weights_that_are_not_finite_are_never_saved(data, recipe, tmp_path):
             with torch.no_grad():
                 next(self.model.network.parameters()).fill_(float("nan"))
 
-    step = Run._step
+    step = TrainingRun._step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "_step", spoil)
+        patch.setattr(TrainingRun, "_step", spoil)
         with pytest.raises(am.AudioMetamerError, match="the weights are not finite after epoch 1"):
             train(recipe, [str(data)], tmp_path / "model", workers=0)
     assert not (tmp_path / "model" / "checkpoint.pt").exists()

@@ -1,1 +1,1 @@
-"""From listeners' answers to proportions, intervals, tests and pictures."""
+"""Analysis of recognition experiments: exclusions, proportions correct with intervals, tests, figures."""

@@ -20,8 +20,8 @@ from audiometamer.experiment.analysis.recognition import (
     network_counts,
     recognition_rows,
 )
-from audiometamer.experiment.analysis.summary import summary
-from audiometamer.experiment.analysis.variance import Anova, comparisons, tested
+from audiometamer.experiment.analysis.summary import summary_text
+from audiometamer.experiment.analysis.variance import Anova, analyse_variance, anova_data
 from audiometamer.listening.exclusions import ExclusionRules, Exclusions, exclude, listener_names
 from audiometamer.listening.tables import ListenerRow, TrialRow
 from audiometamer.models.inputs import NATURAL
@@ -55,7 +55,7 @@ class RecognitionAnalysis:
 
     def summary(self, *, chance: Chance | None = None) -> str:
         """The analysis in words: exclusions, recognition, chance, tests, noise ceiling."""
-        return summary(
+        return summary_text(
             exclusions=self.exclusions, notes=self.notes, recognition=self.recognition, tests=self.tests, ceiling=self.ceiling,
             chance=chance,
         )  # fmt: skip
@@ -113,7 +113,7 @@ def analyse(
     analysed = kept if count_missing else [trial for trial in kept if not trial.missing]
     counts = _counts(analysed, conditions_of(kept, layers), recognised)
     groups = {one.listener: one.group for one in exclusions.listeners if one.listener in exclusions.kept}
-    tests, incomplete = tested(comparisons(counts, groups), permutations=permutations, seed=seed)
+    tests, incomplete = analyse_variance(anova_data(counts, groups), permutations=permutations, seed=seed)
     missing = Counter(ModelLayer(trial.model, trial.layer) for trial in kept if trial.missing)
     notes = [
         *_missing_notes(missing, len(kept), count_missing=count_missing), *exclusions.notes,

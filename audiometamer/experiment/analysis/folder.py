@@ -26,7 +26,7 @@ SUMMARY = "summary.txt"
 ANOVA_COLUMNS = ("test", "listeners", "groups", *Effect._fields)
 
 
-class AnalysisSettings(msgspec.Struct, frozen=True, kw_only=True):
+class RecognitionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How answers are analysed; see `audiometamer.experiment.analysis.analyse.analyse`.
 
     Parameters
@@ -49,7 +49,7 @@ def analyse_into(
     sources: AnalysisSources,
     *,
     rules: ExclusionRules | None = None,
-    settings: AnalysisSettings | None = None,
+    settings: RecognitionSettings | None = None,
     chance: Chance | None = None,
     logistic: bool = False,
     bids: bool = False,
@@ -60,7 +60,7 @@ def analyse_into(
     Parameters
     ----------
     out : path
-        See `write_analysis`.
+        See `write_recognition_analysis`.
     sources : AnalysisSources
     rules : Rules, optional
         Exclusion rules.
@@ -85,7 +85,7 @@ def analyse_into(
     AudioMetamerError
         If `out` holds an analysis, no listener or no trial is left, or statsmodels is needed and not installed.
     """
-    settings = settings or AnalysisSettings()
+    settings = settings or RecognitionSettings()
     layers = layer_orders(sources.trials, settings.layers)
     with exclusive_folder(out):
         if (out / SUMMARY).exists() and not overwrite:
@@ -95,7 +95,7 @@ def analyse_into(
             recognised=sources.recognised, count_missing=settings.count_missing, resamples=settings.resamples,
             permutations=settings.permutations, seed=settings.seed,
         )  # fmt: skip
-        paths = write_analysis(analysis, out, chance=chance)
+        paths = write_recognition_analysis(analysis, out, chance=chance)
         if logistic:
             paths.append(write_logistic(out / "logistic.tsv", mixed_logistic(analysis.trials)))
         if bids:
@@ -103,7 +103,7 @@ def analyse_into(
     return analysis, paths
 
 
-def write_analysis(analysis: RecognitionAnalysis, out: Path, *, chance: Chance | None = None) -> list[Path]:
+def write_recognition_analysis(analysis: RecognitionAnalysis, out: Path, *, chance: Chance | None = None) -> list[Path]:
     """Write an analysis as tables, a figure and words.
 
     Parameters

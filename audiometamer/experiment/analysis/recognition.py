@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.reading import read_file_bytes
+from audiometamer.io.reading import JSON_ERRORS, read_file_bytes
 from audiometamer.listening.tables import TrialRow
 from audiometamer.listening.trials import KeyEntry
-from audiometamer.metamers.record_files import JSON_ERRORS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.statistics.intervals import mean_over_listeners
 

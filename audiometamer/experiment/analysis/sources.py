@@ -12,7 +12,6 @@ from audiometamer.experiment.design import Design
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.listening.tables import ListenerRow, TrialRow, read_listeners, read_persons, read_trials
-from audiometamer.models.loading import load_model, zoo
 
 
 class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,4 +127,6 @@ def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> M
     models = dict.fromkeys(trial.model for trial in trials if trial.model)
     if requested:
         return dict.fromkeys(models, requested)
+    from audiometamer.models.loading import load_model, zoo
+
     return {name: list(load_model(name).layers) for name in models if name in zoo()}

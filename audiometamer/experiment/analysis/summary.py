@@ -13,7 +13,7 @@ from audiometamer.statistics.anova import Effect
 from audiometamer.statistics.reliability import SplitHalf
 
 
-def summary(
+def summary_text(
     *,
     exclusions: Exclusions,
     notes: Sequence[str],

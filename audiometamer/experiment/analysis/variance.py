@@ -34,7 +34,7 @@ class Anova(NamedTuple):
     note: str = ""
 
 
-class Comparison(NamedTuple):
+class AnovaData(NamedTuple):
     """The data of one analysis of variance.
 
     Parameters
@@ -60,13 +60,13 @@ class Comparison(NamedTuple):
     between: str | None = None
     groups: Sequence[str] | None = None
 
-    def restricted(self, rows: Sequence[int]) -> "Comparison":
+    def restricted(self, rows: Sequence[int]) -> "AnovaData":
         """The same comparison of some of the rows."""
         groups = None if self.groups is None else [self.groups[k] for k in rows]
         return self._replace(values=self.values[rows], listeners=[self.listeners[k] for k in rows], groups=groups)
 
 
-def comparisons(counts: Mapping[ObserverKind, CorrectCounts], groups: Mapping[str, str]) -> Iterator[Comparison]:
+def anova_data(counts: Mapping[ObserverKind, CorrectCounts], groups: Mapping[str, str]) -> Iterator[AnovaData]:
     """What an experiment compares.
 
     For each model, its layers: in all listeners, between groups of listeners, and between listeners and the network. If there
@@ -85,19 +85,19 @@ def comparisons(counts: Mapping[ObserverKind, CorrectCounts], groups: Mapping[st
     for k, (model, layer) in enumerate(human.conditions):
         columns.setdefault(model, {})[layer] = k
     for model, layers in columns.items():
-        yield Comparison(f"listeners, {model}", values[:, [*layers.values()]], ["layer"], listeners)
+        yield AnovaData(f"listeners, {model}", values[:, [*layers.values()]], ["layer"], listeners)
         yield from _between_groups(human, model, [*layers.values()], groups)
         if network := counts.get("network"):
             yield _with_network(human, network, model, [*layers.values()])
     if len(columns) > 1:
         shared = [layer for layer in next(iter(columns.values())) if all(layer in layers for layers in columns.values())]
         crossed = np.stack([values[:, [layers[layer] for layer in shared]] for layers in columns.values()], axis=2)
-        yield Comparison(f"listeners, {' and '.join(columns)}", crossed, ["layer", "model"], listeners)
+        yield AnovaData(f"listeners, {' and '.join(columns)}", crossed, ["layer", "model"], listeners)
 
 
-def _between_groups(human: CorrectCounts, model: str, columns: Sequence[int], groups: Mapping[str, str]) -> Iterator[Comparison]:
+def _between_groups(human: CorrectCounts, model: str, columns: Sequence[int], groups: Mapping[str, str]) -> Iterator[AnovaData]:
     """Groups of listeners at the layers of a model, if there are two or more."""
-    everyone = Comparison(
+    everyone = AnovaData(
         f"groups of listeners, {model}", human.proportions[:, columns], ["layer"], human.listeners, "group",
         [groups[listener] for listener in human.listeners],
     )  # fmt: skip
@@ -106,22 +106,22 @@ def _between_groups(human: CorrectCounts, model: str, columns: Sequence[int], gr
         yield grouped
 
 
-def _with_network(human: CorrectCounts, network: CorrectCounts, model: str, columns: Sequence[int]) -> Comparison:
+def _with_network(human: CorrectCounts, network: CorrectCounts, model: str, columns: Sequence[int]) -> AnovaData:
     """Listeners and the network, at the layers at which the network's answers are known."""
     known = [k for k in columns if network.total[:, k].any()]
     both = np.concatenate([human.proportions[:, known], network.proportions[:, known]])
     observers = ["human"] * len(human.listeners) + ["network"] * len(human.listeners)
-    return Comparison(
+    return AnovaData(
         f"listeners and network, {model}", both, ["layer"], [*human.listeners, *human.listeners], "observer", observers
     )
 
 
-def tested(compared: Iterable[Comparison], *, permutations: int, seed: int) -> tuple[dict[str, Anova], list[str]]:
+def analyse_variance(compared: Iterable[AnovaData], *, permutations: int, seed: int) -> tuple[dict[str, Anova], list[str]]:
     """Analyse each comparison over the listeners who have a trial at each of its conditions; and note who has not.
 
     Parameters
     ----------
-    compared : iterable of Comparison
+    compared : iterable of AnovaData
     permutations : int
         In each permutation test.
     seed : int
@@ -148,7 +148,7 @@ def tested(compared: Iterable[Comparison], *, permutations: int, seed: int) -> t
     return tests, notes
 
 
-def _anova(comparison: Comparison, *, permutations: int, seed: int) -> Anova:
+def _anova(comparison: AnovaData, *, permutations: int, seed: int) -> Anova:
     """The analysis of variance of a comparison, or why there is none."""
     listeners, sizes = len(set(comparison.listeners)), dict(Counter(comparison.groups or ()))
     if listeners < 2:

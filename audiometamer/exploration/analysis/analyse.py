@@ -95,7 +95,7 @@ def analyse(
     decision : Decision, optional
         Default: differencing in the trials' task, with threshold at 0.794 correct.
     rules : ExclusionRules, optional
-        Rules of exclusion. Default: those of `ExclusionRules`, with the proportion of catch trials of `attentive`.
+        Rules of exclusion. Default: those of `ExclusionRules`, with the proportion of catch trials of `catch_criterion`.
     procedures : mapping of str to Procedure, optional
         By dimension, for their own thresholds, and to simulate them for the intervals.
     resamples : int
@@ -118,14 +118,14 @@ def analyse(
     decision = decision or Decision(task=decision_model_for(task))
     if decision.task not in {decision_model_for(task, decision=each) for each in DECISION_RULES}:
         raise AudioMetamerError(f"listeners' task was {task}; {decision.task} is not a model of it")
-    excluded = exclude(trials, listeners, rules or ExclusionRules(catch=attentive(decision)))
+    excluded = exclude(trials, listeners, rules or ExclusionRules(catch=catch_criterion(decision)))
     analysed = [trial for trial in trials if trial.kind == "main" and trial.listener in excluded.kept]
     found = thresholds(analysed, decision, procedures=procedures, resamples=resamples, seed=seed)
     means, differences = layer_means(found.rows), layer_differences(found.rows)
     return ExplorationAnalysis(analysed, decision, excluded, found, levels(analysed, decision), means, differences)
 
 
-def attentive(decision: Decision) -> float:
+def catch_criterion(decision: Decision) -> float:
     """The proportion of catch trials that separates attentive listeners from guessing ones: halfway from chance to all."""
     return (1 + decision.guess) / 2
 
@@ -207,8 +207,8 @@ def summary(analysis: ExplorationAnalysis) -> str:
         *analysis.exclusions.notes,
         f"{len(analysis.trials)} trials of {pluralize(len(rows), 'dimension')}. Threshold: the reached change at which "
         f"{decision.target:.3f} is correct, d′ = {decision.d_prime:.2f} ({decision.task}, {decision.lapse:g} lapses).",
-        f"{spread}; intervals hold the thresholds that lose at most {found.lost_of_all / 2:.2f} of log likelihood (single "
-        f"listeners: {found.lost_of_one / 2:.2f}).",
+        f"{spread}; intervals hold the thresholds that lose at most {found.max_loss_of_all / 2:.2f} of log likelihood (single "
+        f"listeners: {found.max_loss_of_one / 2:.2f}).",
     ]
     if backwards := sum(trial.reached <= 0 for trial in analysis.trials):
         lines.append(

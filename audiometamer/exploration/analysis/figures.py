@@ -37,10 +37,7 @@ _MEASURES = (
 
 @literal_text()
 def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
-    """Draw ``sensitivity.png``, ``.pdf`` and ``.svg``: above, thresholds in standard deviations of natural signals; below, SNRs.
-
-    SNRs are of cochleagrams. Dark colours mean low sensitivity. Layers are rows, components are columns, and each sign has a
-    panel. Thresholds that are not measurements are hatched.
+    """Write `sensitivity_figure` as ``sensitivity.png``, ``.pdf`` and ``.svg``.
 
     Parameters
     ----------
@@ -52,6 +49,24 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
     Returns
     -------
     list of path
+    """
+    return save_figure(sensitivity_figure(rows), path)
+
+
+def sensitivity_figure(rows: Sequence[Threshold]) -> "Figure":
+    """Thresholds in standard deviations of natural signals, and below them SNRs of cochleagrams.
+
+    Dark colours mean low sensitivity. Layers are rows, components are columns, and each sign has a panel. Thresholds that are not
+    measurements are hatched.
+
+    Parameters
+    ----------
+    rows : sequence of Threshold
+        Those of single listeners are ignored.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     from matplotlib.figure import Figure
 
@@ -79,7 +94,7 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
     flagged = "; hatched: not measured" if any(row.flag for row in rows) else ""
     figure.supxlabel(f"component\nn = {n} listener{'s' * (n != '1')}{flagged}", fontsize=9)
     figure.supylabel("layer", fontsize=9)
-    return save_figure(figure, path)
+    return figure
 
 
 def _known(rows: Sequence[Threshold], measure: _Measure) -> list[float]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.dimensions.dimensions import Dimension
-from audiometamer.exploration.analysis.sensitivity import Decision, Fits, Values, fit
+from audiometamer.exploration.analysis.sensitivity import Decision, SensitivityFits, Values, fit_sensitivity
 from audiometamer.exploration.trials import AnsweredTrial
 
 
@@ -47,7 +47,7 @@ class TrialGroup:
     @cached_property
     def counts(self) -> Counts:
         """Counts of the trials whose stimulus moved to the dimension's side."""
-        return counted([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
+        return count_answers([(trial.listener, trial.reached, trial.correct) for trial in self.trials])
 
     @property
     def is_measured(self) -> bool:
@@ -55,9 +55,9 @@ class TrialGroup:
         return len(self.counts.trials) > 0
 
     @cached_property
-    def fits(self) -> Fits:
+    def fits(self) -> SensitivityFits:
         """The function that is fitted to all of them."""
-        return fit(self.counts.changes, self.counts.correct, self.counts.trials, self.decision)
+        return fit_sensitivity(self.counts.changes, self.counts.correct, self.counts.trials, self.decision)
 
     @property
     def threshold(self) -> float:
@@ -65,7 +65,7 @@ class TrialGroup:
         return float(self.fits.threshold[0])
 
 
-def counted(answers: Sequence[tuple[str, float, bool]]) -> Counts:
+def count_answers(answers: Sequence[tuple[str, float, bool]]) -> Counts:
     """Count answers (listener, reached change, correct) to stimuli that moved to the dimension's side."""
     cells: dict[tuple[str, float], list[bool]] = {}
     for listener, reached, correct in answers:

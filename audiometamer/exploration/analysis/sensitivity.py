@@ -75,13 +75,13 @@ class Decision:
         return at, self.proportion(self.d_prime * np.exp(at))
 
 
-def at_d_prime(d: float, *, task: str = "abx-differencing", lapse: float = 0.02) -> Decision:
+def decision_at_d_prime(d: float, *, task: str = "abx-differencing", lapse: float = 0.02) -> Decision:
     """A decision model whose threshold is at a given d′."""
     return Decision(task=task, lapse=lapse, target=float(proportion_correct(d, task=task, lapse=lapse)))
 
 
 @dataclass(frozen=True)
-class Fits:
+class SensitivityFits:
     """Maximum-likelihood functions d′(x) = d′_threshold · (x / threshold)^exponent for one or many sets of answers.
 
     Parameters
@@ -106,30 +106,30 @@ class Fits:
         x = np.log(np.asarray(changes, float))
         return decision.proportion_beyond(self.exponent[0] * (x - np.log(self.threshold[0])))
 
-    def lost_at(self, threshold: float) -> Values:
+    def loss_at(self, threshold: float) -> Values:
         """Twice the loss of log likelihood of each set if its threshold is held at a value [shape=(sets,)]."""
         place = np.interp(np.log(threshold), self.thresholds, np.arange(len(self.thresholds)))
         below = min(int(place), len(self.thresholds) - 2)
         share = place - below
         return (1 - share) * self.lost[:, below] + share * self.lost[:, below + 1]
 
-    def interval(self, most_lost: float) -> tuple[float, float]:
+    def interval(self, max_loss: float) -> tuple[float, float]:
         """The thresholds of the first set that lose no more: 0 or infinite where the search does not reach the end."""
-        held = np.flatnonzero(self.lost[0] <= most_lost)
+        held = np.flatnonzero(self.lost[0] <= max_loss)
         ends = []
         for edge, beyond, open_end in ((held[0], -1, 0.0), (held[-1], 1, np.inf)):
             if not 0 <= edge + beyond < len(self.thresholds):
                 ends.append(open_end)
                 continue
             inside, outside = self.lost[0, edge], self.lost[0, edge + beyond]
-            share = (most_lost - inside) / (outside - inside)
+            share = (max_loss - inside) / (outside - inside)
             ends.append(float(np.exp(self.thresholds[edge] + share * beyond * (self.thresholds[1] - self.thresholds[0]))))
         return ends[0], ends[1]
 
 
-def fit(
+def fit_sensitivity(
     changes: ArrayLike, correct: ArrayLike, trials: ArrayLike, decision: Decision, *, exponents: Sequence[float] = EXPONENTS
-) -> Fits:
+) -> SensitivityFits:
     """Fit many sets of answers at the same changes.
 
     The likelihood is computed on a grid of thresholds and exponents, for all sets in two products of matrices, so that nothing
@@ -164,7 +164,7 @@ def fit(
     peaked = (best == inner) & (bend < 0)
     offset = np.where(peaked, (before - after) / np.where(peaked, 2 * bend, 1.0), 0.0)
     top = profile[sets, best] - (before - after) * offset / 4
-    return Fits(
+    return SensitivityFits(
         np.exp(thresholds[best] + (thresholds[1] - thresholds[0]) * offset),
         np.array(exponents)[likelihood[sets, best].argmax(1)],
         best != inner,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.analysis.analyse import ExplorationAnalysis, analyse, attentive
+from audiometamer.exploration.analysis.analyse import ExplorationAnalysis, analyse, catch_criterion
 from audiometamer.exploration.analysis.reading import AnalysisInput
-from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime
+from audiometamer.exploration.analysis.sensitivity import Decision, decision_at_d_prime
 from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.psychophysics import decision_model_for
 
@@ -61,7 +61,7 @@ class AnalysisSettings:
         """The decision model, with the threshold's definition."""
         task = decision_model_for(data.trials[0].task, decision=self.decision)
         if self.d_prime is not None:
-            return at_d_prime(self.d_prime, task=task, lapse=self.lapse)
+            return decision_at_d_prime(self.d_prime, task=task, lapse=self.lapse)
         return Decision(task=task, lapse=self.lapse, target=data.target if self.target is None else self.target)
 
     def rules_about(self, data: AnalysisInput, decision: Decision) -> ExclusionRules:
@@ -69,7 +69,7 @@ class AnalysisSettings:
         headphones = next(
             number for number in (self.headphones, data.headphones, ExclusionRules().headphones, 0) if number is not None
         )
-        catch = attentive(decision) if self.catch is None else self.catch
+        catch = catch_criterion(decision) if self.catch is None else self.catch
         return ExclusionRules(headphones=headphones, catch=catch, finished=self.finished)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.groups import TrialGroup, groups
 from audiometamer.exploration.analysis.sensitivity import EXPONENTS, Decision
-from audiometamer.exploration.analysis.uncertainty import dispersion, most_lost
+from audiometamer.exploration.analysis.uncertainty import dispersion, max_loss
 from audiometamer.exploration.trials import AnsweredTrial, level_of
 from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
@@ -95,8 +95,8 @@ class Thresholds(NamedTuple):
 
     rows: list[Threshold]
     dispersion: float
-    lost_of_one: float
-    lost_of_all: float
+    max_loss_of_one: float
+    max_loss_of_all: float
 
 
 def thresholds(
@@ -139,8 +139,8 @@ def thresholds(
         raise AudioMetamerError(f"none of the stimuli of {len(trials)} trials had moved to its dimension's side")
     single, together = ([group for group in measured if (len(group.listeners) > 1) is many] for many in (False, True))
     spread = dispersion(together)
-    of_one = most_lost(single, known, resamples=resamples, rng=rng)
-    of_all = spread * most_lost(together, known, resamples=resamples, rng=rng)
+    of_one = max_loss(single, known, resamples=resamples, rng=rng)
+    of_all = spread * max_loss(together, known, resamples=resamples, rng=rng)
     rows = []
     for group in found:
         lost = of_one if len(group.listeners) == 1 else of_all

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from audiometamer.exploration.analysis.groups import Counts, TrialGroup, counted
-from audiometamer.exploration.analysis.sensitivity import Values, fit
+from audiometamer.exploration.analysis.groups import Counts, TrialGroup, count_answers
+from audiometamer.exploration.analysis.sensitivity import Values, fit_sensitivity
 from audiometamer.exploration.trials import level_of
 from audiometamer.psychophysics import AdaptiveTrial, Procedure
 
@@ -31,13 +31,13 @@ def dispersion(groups: Sequence[TrialGroup]) -> float:
             continue
         own = np.stack([names == name for name in group.listeners])
         changes, right, of, _ = group.counts
-        fits = fit(changes, own * right, own * of, group.decision, exponents=[float(group.fits.exponent[0])])
-        lost += float(fits.lost_at(group.threshold).sum())
+        fits = fit_sensitivity(changes, own * right, own * of, group.decision, exponents=[float(group.fits.exponent[0])])
+        lost += float(fits.loss_at(group.threshold).sum())
         freedom += len(group.listeners) - 1
     return max(1.0, lost / freedom) if freedom else 1.0
 
 
-def most_lost(
+def max_loss(
     groups: Sequence[TrialGroup], procedures: Mapping[str, Procedure], *, resamples: int, rng: np.random.Generator
 ) -> float:
     """The 95th percentile of twice the log likelihood that the true threshold loses, over all groups; at least that of χ².
@@ -63,7 +63,7 @@ def most_lost(
         procedure = procedures.get(str(usable[k].dimension))
         changes, right, of, _ = _drawn(usable[k], rng) if procedure is None else _simulated(usable[k], procedure, rng)
         if len(set(changes.tolist())) > 1:
-            lost.append(float(fit(changes, right, of, usable[k].decision).lost_at(usable[k].threshold)[0]))
+            lost.append(float(fit_sensitivity(changes, right, of, usable[k].decision).loss_at(usable[k].threshold)[0]))
     return max(CHI2, float(np.quantile(lost, 0.95))) if lost else CHI2
 
 
@@ -90,7 +90,7 @@ def _simulated(group: TrialGroup, procedure: Procedure, rng: np.random.Generator
             level, right = float(stimuli[of][1][nearest]), bool(rng.random() < correct[of][nearest])
             answers.append((listener, level, right))
             trials.append(AdaptiveTrial(level_of(level), right))
-    return counted(answers)
+    return count_answers(answers)
 
 
 def _correct(group: TrialGroup, changes: Values) -> Values:

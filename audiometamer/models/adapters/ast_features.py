@@ -8,19 +8,19 @@ from torch.nn import functional as F
 
 _PREEMPHASIS = 0.97
 _LOWEST = 20.0  # Hz
-_FLOOR = 1.1920928955078125e-07  # of the power: the smallest step of float32 at 1
+_FLOOR = 1.1920928955078125e-07  # floor of the power: the machine epsilon of float32
 
 
 class ASTFeatures(nn.Module):
-    """What transformers' `ASTFeatureExtractor` computes (Gong et al. 2021), by the definitions of Kaldi's filterbank features.
+    """The features of transformers' `ASTFeatureExtractor` (Gong et al. 2021), by the definitions of Kaldi's filterbank features.
 
-    Windows of 25 ms every 10 ms, each without its mean, with pre-emphasis and a symmetrical Hann window; power pooled by mel
-    filters, its natural logarithm; frames of zeros after the end, or a cut; (x − mean) / (2 deviation).
+    Windows of 25 ms every 10 ms, each with its mean removed, pre-emphasis and a symmetrical Hann window; power pooled by mel
+    filters, its natural logarithm; padded with frames of zeros, or cropped; (x − mean) / (2 std).
 
     Parameters
     ----------
     extractor : ASTFeatureExtractor
-        Its numbers are taken.
+        The extractor whose settings are used.
     """
 
     def __init__(self, extractor: Any) -> None:
@@ -39,7 +39,7 @@ class ASTFeatures(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """Signals [shape=(batch, samples)] to features [shape=(batch, frames, mels)]; 1024 frames as a rule."""
+        """Signals [shape=(batch, samples)] to features [shape=(batch, frames, mels)]; usually 1024 frames."""
         window, filters = self.get_buffer("window").to(signals), self.get_buffer("filters").to(signals)
         frames = signals.unfold(-1, self.window_size, self.hop)
         frames = frames - frames.mean(-1, keepdim=True)

@@ -1,7 +1,7 @@
 """Networks of images as models.
 
-The photograph is resized and cut once, as the network's makers do; scaling by mean and deviation is the front end, through which
-the gradient comes back to the pixels.
+The image is resized and cropped once, as in the network's training; standardisation by mean and standard deviation is the front
+end, through which the gradient reaches the pixels.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,25 +23,25 @@ from audiometamer.signals.images import ImageTransform
 
 
 class Standardised(nn.Module):
-    """(pixel − mean) / deviation, by channel.
+    """(pixel − mean) / std, by channel.
 
     Parameters
     ----------
-    mean, deviation : sequence of float
-        One for each channel.
+    mean, std : sequence of float
+        Mean and standard deviation of each channel.
     """
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
-    def __init__(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
-        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [shape=(batch, channels, height, width)] in [0, 1] to what the network was trained on, of equal shape."""
-        return (images - self.mean) / self.deviation
+        """Images [shape=(batch, channels, height, width)] in [0, 1] to standardised ones of the same shape."""
+        return (images - self.mean) / self.std
 
 
 def image_model(
@@ -49,7 +49,7 @@ def image_model(
     picture: ImageTransform,
     *,
     mean: Sequence[float] = (0.485, 0.456, 0.406),
-    deviation: Sequence[float] = (0.229, 0.224, 0.225),
+    std: Sequence[float] = (0.229, 0.224, 0.225),
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     layers: Mapping[str, str] | None = None,
     untrained: Callable[[], nn.Module] | None = None,
@@ -61,16 +61,16 @@ def image_model(
     ----------
     network : Module
         Takes images [shape=(batch, *picture.shape)], standardised.
-    picture : Picture
-        How photographs are resized and cut for it.
-    mean, deviation : sequence of float
-        Of the pixels in [0, 1] that it was trained on, by channel. Default: ImageNet's.
+    picture : ImageTransform
+        How images are resized and cropped for it.
+    mean, std : sequence of float
+        Mean and standard deviation of the pixels in [0, 1] that it was trained on, by channel. Defaults: ImageNet's.
     labels, layers, untrained, name
         See `Model`; the default layers are the network's children, and those of its lists and dicts of modules.
     """
     return Model(
         network.eval().requires_grad_(False),
-        front_end=Standardised(mean, deviation),
+        front_end=Standardised(mean, std),
         signal_shape=picture.shape,
         bounds=(0.0, 1.0),
         domain=Image(),
@@ -91,21 +91,23 @@ def _children(network: nn.Module) -> Iterator[str]:
 
 
 def name_of(name: str, file: str) -> str:
-    """Of a model with the weights of a file, or its own."""
+    """Name of a model with the weights of a file, or with its own."""
     return f"{name}-{Path(file).stem}" if file else name
 
 
 def downloaded(make: Callable[[], Any], name: str) -> Any:
-    """A network whose weights come over the network the first time, and then from a cache."""
+    """A network whose weights are downloaded the first time, and then read from a cache."""
     try:
         return make()
     except (OSError, RuntimeError) as error:  # urllib and the hub raise the first, a broken file the second
         reason = one_line(error)
-        raise AudioMetamerError(f"the weights of {name} cannot be had: {reason}; give a file of them as {name}@FILE") from error
+        raise AudioMetamerError(
+            f"the weights of {name} cannot be downloaded: {reason}; give a file of them as {name}@FILE"
+        ) from error
 
 
 def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tuple[nn.Module, int]:
-    """A network with a file's weights, and its number of classes; most files have `usual` classes."""
+    """A network with the weights of a file, and its number of classes, of which most files have `usual`."""
     content = read_checkpoint(file, way_out=BARE)
     network = make(usual)
     weights, source = network_state(content, network.state_dict(), file)
@@ -117,7 +119,7 @@ def with_weights(make: Callable[[int], nn.Module], file: str, usual: int) -> tup
 
 
 def _classes(network: nn.Module, weights: Mapping[str, Tensor], usual: int) -> int:
-    """How many classes weights are for, by the tensors that differ from those of a network of `usual` classes only in length."""
+    """The number of classes of some weights, from tensors that differ from those for `usual` classes only in length."""
     shapes = [(tensor.shape, weights[key].shape) for key, tensor in network.state_dict().items() if key in weights]
     others = {new[0] for own, new in shapes if own and new and own[0] == usual != new[0] and own[1:] == new[1:]}
     return others.pop() if len(others) == 1 else usual

@@ -1,4 +1,4 @@
-"""Several models of the same sounds or images as one, so that a metamer can be matched in all of them at once."""
+"""Several models of the same sounds or images as one, so that a metamer can be matched in all of them together."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from audiometamer.models.model import Model
 
 
 class Joined(nn.Module):
-    """Gives its signals to every model; the outputs are those of all tasks of all models, ``model.task``."""
+    """Passes its signals to every model; its outputs are those of all tasks of all models, ``model.task``."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Joined(nn.Module):
 
     @property
     def models(self) -> dict[str, Model]:
-        """By name."""
+        """The models, by name."""
         return {name: model for name, model in zip(self.names, self.joined, strict=True) if isinstance(model, Model)}
 
     def forward(self, signals: Tensor) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Joined(nn.Module):
         return outputs
 
     def tasks_determined_by(self, path: str, tasks: Iterable[str]) -> list[str]:
-        """Those of the model that a module is in."""
+        """Those tasks that belong to the model that contains a module."""
         return [task for task in tasks if task.startswith(f"{self.names[int(path.split('.')[1])]}.")]
 
 
@@ -49,12 +49,12 @@ def joined(models: Mapping[str, Model]) -> Model:
     Parameters
     ----------
     models : mapping of str to Model
-        By name. Sounds of different sample rates are resampled from the highest.
+        The models, by name. If their sample rates differ, sounds have the highest, and are resampled for the others.
 
     Returns
     -------
     Model
-        Its layers are ``name.layer``, so that ``a.relu2+b.relu3`` is matched in both at once; its tasks are ``name.task``.
+        Its layers are ``name.layer``, so that ``a.relu2+b.relu3`` is matched in both together; its tasks are ``name.task``.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _names(model: Model) -> dict[str, list[str]]:
 
 
 def load(text: str) -> Model:
-    """Models by name with ``+`` between them: ``cochcnn-word+cochcnn-speaker``."""
+    """The joined model of names with ``+`` between them: ``cochcnn-word+cochcnn-speaker``."""
     models: dict[str, Model] = {}
     for name in text.split("+"):
         model = load_model(name)

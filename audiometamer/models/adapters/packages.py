@@ -1,4 +1,4 @@
-"""Find the packages of an extra; one line says so if they are not there."""
+"""Import the packages of an extra; if one is missing, a line says what to install."""
 
 import importlib
 import importlib.util
@@ -14,7 +14,7 @@ def imported(package: str, *, extra: str) -> ModuleType:
     Raises
     ------
     AudioMetamerError
-        If it cannot be imported, naming the extra that brings it.
+        If it cannot be imported, with the extra that installs it.
     """
     try:
         return importlib.import_module(package)
@@ -23,12 +23,12 @@ def imported(package: str, *, extra: str) -> ModuleType:
 
 
 def file_of(package: str, path: str, *, extra: str) -> Path:
-    """A file that a package comes with; the package is not imported, which can change settings of torch.
+    """A file that comes with a package; the package is not imported, as that can change settings of torch.
 
     Raises
     ------
     AudioMetamerError
-        If the package is not installed, or has no such file, naming the extra that brings it.
+        If the package is not installed, or has no such file, with the extra that installs it.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

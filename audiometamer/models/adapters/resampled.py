@@ -1,4 +1,4 @@
-"""A model at another sample rate: its sounds are resampled on the way in, and the gradient comes back through it."""
+"""A model at another sample rate: its sounds are resampled, and the gradient passes through the resampling."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,11 +14,11 @@ class Resampled(nn.Module):
     Parameters
     ----------
     front_end : Module or None
-        What the resampled sounds are given to.
+        Takes the resampled sounds.
     rate, new_rate : int
-        Hz, of what is given and of what the front end takes.
+        Sample rates in Hz of the sounds and of the front end.
     samples : int
-        Of a sound that the front end takes; a rounded length is cut or padded to it.
+        Number of samples that the front end takes; a length that differs by rounding is cropped or padded to it.
     """
 
     def __init__(self, front_end: nn.Module | None, *, rate: int, new_rate: int, samples: int) -> None:
@@ -28,9 +28,9 @@ class Resampled(nn.Module):
 
     def forward(self, sounds: Tensor) -> Tensor:
         """Sounds [shape=(batch, ..., samples)] to the front end's output."""
-        heard = resample_by_sinc(sounds, self.rate, self.new_rate)
-        heard = F.pad(heard, (0, self.samples - heard.shape[-1]))
-        return heard if self.front_end is None else self.front_end(heard)
+        resampled_sounds = resample_by_sinc(sounds, self.rate, self.new_rate)
+        resampled_sounds = F.pad(resampled_sounds, (0, self.samples - resampled_sounds.shape[-1]))
+        return resampled_sounds if self.front_end is None else self.front_end(resampled_sounds)
 
 
 def resampled(model: Model, sample_rate: int | None) -> Model:
@@ -39,19 +39,19 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
     Parameters
     ----------
     model : Model
-        Of sounds.
+        A model of sounds.
     sample_rate : int or None
-        Hz; None is the model's own.
+        Sample rate in Hz; None is the model's own.
 
     Returns
     -------
     Model
-        Of the same duration, level, labels and layers; the model itself if the rate is its own.
+        With the same duration, level, labels and layers; the model itself if the rate is its own.
 
     Raises
     ------
     AudioMetamerError
-        If the model is not of sounds or the rate is not above 0.
+        If the model does not take sounds or the rate is not above 0.
     """
     if sample_rate in (None, model.sample_rate):
         return model

@@ -1,4 +1,4 @@
-"""Silero VAD, a network that tells speech from silence and noise, rebuilt as a module with the weights of its package."""
+"""Silero VAD, a network that detects speech, rebuilt as a module with the weights of its package."""
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,17 @@ _SAMPLE_RATE, _CHUNK, _CONTEXT, _REFLECTED = 16_000, 512, 64, 64
 
 
 class Chunks(nn.Module):
-    """Chunks of 512 samples, each after the last 64 of the one before and before its own last 64 mirrored."""
+    """Chunks of 512 samples, each preceded by the last 64 of the previous one and followed by its own last 64 mirrored."""
 
     def forward(self, signals: Tensor) -> Tensor:
-        """Signals [shape=(batch, samples)] to [shape=(batch, 640, chunks)]; the last chunk is filled up with zeros."""
+        """Signals [shape=(batch, samples)] to [shape=(batch, 640, chunks)]; the last chunk is padded with zeros."""
         padded = F.pad(signals, (_CONTEXT, -signals.shape[-1] % _CHUNK))
         chunks = padded.unfold(-1, _CONTEXT + _CHUNK, _CHUNK)
         return F.pad(chunks, (0, _REFLECTED), mode="reflect").transpose(1, 2)
 
 
 class Recurrent(nn.LSTMCell):
-    """An LSTM cell that goes through a sequence. (cuDNN's LSTM has no backward pass in eval mode.)"""
+    """An LSTM cell that runs over a sequence. (cuDNN's LSTM has no backward pass in eval mode.)"""
 
     def forward(self, sequence: Tensor) -> Tensor:  # type: ignore[override]  # a sequence, not a step
         """Sequence [shape=(batch, steps, features)] to the cell's outputs [shape=(batch, steps, features)]."""
@@ -35,12 +35,12 @@ class Recurrent(nn.LSTMCell):
 
 
 class SileroVAD(nn.Module):
-    """The 16 kHz network with the keys of its state dict. Chunks lie side by side; only the LSTM goes from one to the next."""
+    """The 16 kHz network with the keys of its state dict. Chunks are a dimension that only the LSTM mixes."""
 
     def __init__(self) -> None:
         super().__init__()
-        ends = {"lstm": "lstm_cell", "logits": "final_conv", "probability": "probability"}
-        self.layers = {f"relu{i}": f"relu{i}" for i in range(1, 5)} | ends
+        heads = {"lstm": "lstm_cell", "logits": "final_conv", "probability": "probability"}
+        self.layers = {f"relu{i}": f"relu{i}" for i in range(1, 5)} | heads
         self.stft_conv = nn.Conv2d(1, 258, (256, 1), (128, 1), bias=False)
         for i, (channels, width, stride) in enumerate(((129, 128, 1), (128, 64, 2), (64, 64, 2), (64, 128, 1)), 1):
             self.add_module(f"conv{i}", nn.Conv2d(channels, width, (3, 1), (stride, 1), (1, 0)))
@@ -52,11 +52,11 @@ class SileroVAD(nn.Module):
     def forward(self, chunks: Tensor) -> Tensor:
         """Chunks [shape=(batch, 640, chunks)] to scores of "no speech" and "speech" [shape=(batch, 2)]."""
         parts = self.stft_conv(chunks[:, None]).unflatten(1, (2, 129))
-        x = torch.linalg.vector_norm(parts, dim=1)  # whose gradient at silence is zero
+        x = torch.linalg.vector_norm(parts, dim=1)  # its gradient at silence is zero
         for i in range(1, 5):
             x = self.get_submodule(f"relu{i}")(self.get_submodule(f"conv{i}")(x))
-        heard = self.lstm_cell(x.squeeze(2).transpose(1, 2))
-        probability = self.probability(self.final_conv(heard.transpose(1, 2)[:, :, None].relu())).flatten(1)
+        states = self.lstm_cell(x.squeeze(2).transpose(1, 2))
+        probability = self.probability(self.final_conv(states.transpose(1, 2)[:, :, None].relu())).flatten(1)
         speech = probability.amax(1)
         return torch.stack((1 - speech, speech), 1)
 
@@ -64,21 +64,21 @@ class SileroVAD(nn.Module):
 def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) -> Model:
     """Silero VAD as a model.
 
-    Its package holds this network twice: the weights here are those of its safetensors file; its TorchScript and ONNX files hold
-    others, of another training.
+    Its package contains this network twice: the weights here are those of its safetensors file; its TorchScript and ONNX files
+    contain others, from another training.
 
     Layers: ``front_end`` (the chunks), ``relu1``, …, ``relu4`` [shape=(batch, channels, frames, chunks)], ``lstm`` [shape=(batch,
-    chunks, 128)], ``logits`` and ``probability`` of speech [shape=(batch, 1, 1, chunks)]. A sound's label is ``speech`` if in any
-    chunk this is above ½.
+    chunks, 128)], ``logits`` and ``probability`` of speech [shape=(batch, 1, 1, chunks)]. A sound's label is ``speech`` if the
+    probability is above ½ in any chunk.
 
     Parameters
     ----------
     name : {"16k"}
-        The network: at 16 kHz.
+        The network, for sounds at 16 kHz.
     duration : float
-        Seconds. Default 2.
+        Duration in seconds. Default 2.
     sample_rate : int, optional
-        Hz, of the sounds. Default: the network's, 16000.
+        Sample rate of the sounds in Hz. Default: the network's, 16000.
 
     Returns
     -------

@@ -15,7 +15,7 @@ def load(text: str) -> Model:
     Raises
     ------
     AudioMetamerError
-        If timm is not installed or has no such classifier, or its weights cannot be had or do not fit.
+        If timm is not installed or has no such classifier, or its weights cannot be loaded or do not fit.
     """
     timm = imported("timm", extra="timm")
     name, _, file = text.partition("@")
@@ -35,7 +35,7 @@ def load(text: str) -> Model:
         network,
         picture,
         mean=settings["mean"],
-        deviation=settings["std"],
+        std=settings["std"],
         labels=known if classes == len(known) else None,
         untrained=lambda: timm.create_model(name, num_classes=classes),
         name=name_of(name, file),

@@ -12,7 +12,7 @@ _SAMPLE_RATE = 16_000
 
 
 def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) -> Model:
-    """A pretrained network of `torchaudio.pipelines`; torchaudio downloads its weights once and keeps them.
+    """A pretrained network of `torchaudio.pipelines`; torchaudio downloads its weights once and caches them.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     Raises
     ------
     AudioMetamerError
-        If there is none of that name, or the weights cannot be downloaded.
+        If there is no such pipeline, or the weights cannot be downloaded.
     """
     pipelines = imported("torchaudio.pipelines", extra="speech")
     bundles = {key: value for key, value in vars(pipelines).items() if isinstance(value, pipelines.Wav2Vec2Bundle)}
@@ -38,7 +38,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         loaded: nn.Module = bundles[name].get_model()
     except (OSError, RuntimeError) as error:  # no connection; a broken file
         raise AudioMetamerError(f"the weights of torchaudio's {name} cannot be loaded: {one_line(error)}") from error
-    # A bundle wraps networks that take normalised waveforms, to normalise them over the whole batch.
+    # A bundle wraps networks that take normalised waveforms, and would normalise them over the whole batch.
     network, normalized = getattr(loaded, "model", loaded), getattr(loaded, "normalize_waveform", False)
     network.eval().requires_grad_(False)
     return wrap(network, normalized=normalized, duration=duration, sample_rate=sample_rate, name=name)
@@ -55,15 +55,15 @@ def wrap(
     Parameters
     ----------
     network : Wav2Vec2Model
-        In eval mode, without trainable parameters.
+        The network, in eval mode and without trainable parameters.
     normalized : bool
-        Whether it takes waveforms of mean 0 and variance 1, as its bundle's `_normalize_waveform` says.
+        Whether it takes waveforms of mean 0 and variance 1: its bundle's `_normalize_waveform`.
     duration : float
-        Seconds. Default 2.
+        Duration in seconds. Default 2.
     sample_rate : int, optional
-        Hz, of the sounds. Default: the network's, 16000.
+        Sample rate of the sounds in Hz. Default: the network's, 16000.
     name : str, optional
-        Default: the network's class.
+        Name of the model. Default: the network's class.
 
     Raises
     ------

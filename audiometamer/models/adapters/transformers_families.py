@@ -1,4 +1,4 @@
-"""Which transformers networks are known: their feature extractors in torch, and the names of their layers."""
+"""Supported families of transformers networks: their feature extractors in torch, and the names of their layers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ class Family(NamedTuple):
     Parameters
     ----------
     front_end : callable
-        A feature extractor of transformers to the same in torch, or None if it changes nothing.
+        Maps a feature extractor of transformers to the same in torch, or to None if it changes nothing.
     layers : mapping of str to str
-        Pattern of the dotted name of a module to the name of the layer; a number is appended.
+        Patterns of dotted module names, and names of their layers, to which a number is appended.
     domain : Domain
-        Where signals start. No gradient passes the floor under the power of a spectrum, so where there is one, they start louder.
+        Where signals start: louder where the power of a spectrum has a floor, since no gradient passes below it.
     """
 
     front_end: Callable[[Any], nn.Module | None]
@@ -56,6 +56,7 @@ class Network(nn.Module):
     Parameters
     ----------
     model : PreTrainedModel
+        The network.
     layers : mapping of str to str
         See `Family`.
     """
@@ -71,8 +72,8 @@ class Network(nn.Module):
                     self.layers["".join((layer, *found.groups()))] = f"model.{path}"
         self.layers |= {head: f"model.{head}" for head in ("projector", "classifier", "lm_head") if hasattr(model, head)}
 
-    def forward(self, heard: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """Logits [shape=(batch, classes)], or [shape=(batch, frames, symbols)], or states [shape=(batch, frames, units)]."""
-        output = self.model(heard)
-        answer: Tensor = output["logits" if "logits" in output else "last_hidden_state"]
-        return answer
+        output = self.model(features)
+        result: Tensor = output["logits" if "logits" in output else "last_hidden_state"]
+        return result

@@ -19,9 +19,9 @@ _CLASSIFIERS = ("ForAudioClassification", "ForSequenceClassification")
 
 
 def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) -> Model:
-    """A pretrained network of a folder or of the Hugging Face Hub; transformers downloads it once and keeps it.
+    """A pretrained network from a folder or from the Hugging Face Hub; transformers downloads it once and caches it.
 
-    If it was trained to classify or to transcribe, this comes with it. Of a Whisper that transcribes, the encoder is taken.
+    A head that classifies or transcribes is loaded with it. Of a Whisper that transcribes, only the encoder is used.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     Returns
     -------
     Model
-        In float32.
+        The model, in float32.
 
     Raises
     ------
     AudioMetamerError
-        If transformers is not installed, or cannot find, download or read the network; if its architecture is not known here; or
+        If transformers is not installed, or cannot find, download or read the network; if its architecture is not supported; or
         if weights are missing.
     """
     from safetensors import SafetensorError
@@ -47,7 +47,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
     try:
         config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
         if config.model_type not in FAMILIES:
-            raise AudioMetamerError(f"{name} is of type {config.model_type!r}; audiometamer knows {', '.join(FAMILIES)}")
+            raise AudioMetamerError(f"{name} is of type {config.model_type!r}; audiometamer supports {', '.join(FAMILIES)}")
         architecture = (config.architectures or [""])[0]
         classifies, transcribes = architecture.endswith(_CLASSIFIERS), architecture.endswith("ForCTC")
         kind = "AutoModelForAudioClassification" if classifies else "AutoModelForCTC" if transcribes else "AutoModel"
@@ -58,7 +58,7 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise AudioMetamerError(f"transformers cannot load {name!r}: {one_line(error)}") from error
-    # Only training masks spectra.
+    # Spectra are masked in training only.
     if missing := sorted(key for key in report["missing_keys"] if not key.endswith("masked_spec_embed")):
         found = _weights_in(Path(name))
         if found is None or 2 * len(missing) < len(network.state_dict()):
@@ -72,14 +72,14 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
 
 
 def _weights_in(folder: Path) -> Path | None:
-    """The file of weights in a folder, unless it is sharded; transformers ignores prefixes such as ``module.``."""
+    """The weight file in a folder, unless it is sharded; transformers ignores prefixes such as ``module.``."""
     files = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
     return next((file for file in files if file.is_file()), None)
 
 
 @contextmanager
 def _quiet(logging: Any) -> Iterator[None]:
-    """Silence the tables of tensors that do not fit: our error says it in a line."""
+    """Suppress transformers' tables of tensors that do not fit: our error says it in a line."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -93,31 +93,31 @@ def wrap(
 ) -> Model:
     """A model of a transformers network and its feature extractor, which is computed in torch, so that it can be differentiated.
 
-    Layers: ``front_end`` unless the waveform is taken as it is; ``conv0``, …, ``projection``, ``embedded`` (with positions),
+    Layers: ``front_end`` unless the network takes waveforms; ``conv0``, …, ``projection``, ``embedded`` (with positions),
     ``layer0``, …, ``normalized``, ``projector``, ``classifier``, ``lm_head``, as far as the network has them.
 
     Parameters
     ----------
     network : PreTrainedModel
-        Of type wav2vec2, hubert, whisper (its encoder, or an audio classifier) or audio-spectrogram-transformer; in eval mode,
-        without trainable parameters.
+        A network of type wav2vec2, hubert, whisper (its encoder, or an audio classifier) or audio-spectrogram-transformer; in
+        eval mode, without trainable parameters.
     extractor : FeatureExtractor
-        The one that it was trained with. A Whisper's and an AST's pad sounds to their window, of 30 and 10 s as a rule; with
-        shorter sounds, much of every layer is the same for all, and so null distributions are high.
+        The extractor that it was trained with. Those of Whisper and AST pad sounds to their window, usually 30 and 10 s; with
+        shorter sounds, much of every layer is the same for all sounds, and null distributions are high.
     duration : float
-        Seconds. Default 2.
+        Duration in seconds. Default 2.
     sample_rate : int, optional
-        Hz, of the sounds. Default: the extractor's.
+        Sample rate of the sounds in Hz. Default: the extractor's.
     name : str, optional
-        Default: the network's class.
+        Name of the model. Default: the network's class.
 
     Raises
     ------
     AudioMetamerError
-        If the network's type is another; see also `Model`.
+        If the network is of another type; see also `Model`.
     """
     if (kind := network.config.model_type) not in FAMILIES:
-        raise AudioMetamerError(f"the network is of type {kind!r}; audiometamer knows {', '.join(FAMILIES)}")
+        raise AudioMetamerError(f"the network is of type {kind!r}; audiometamer supports {', '.join(FAMILIES)}")
     family, id2label = FAMILIES[kind], network.config.id2label
     model = Model(
         Network(network, family.layers),

@@ -1,4 +1,4 @@
-"""The front end of wav2vec 2.0 and its kin: every waveform at mean 0 and variance 1, or as it is."""
+"""The front end of wav2vec 2.0 and related networks: every waveform standardised to mean 0 and variance 1."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

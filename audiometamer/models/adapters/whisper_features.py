@@ -6,20 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_FLOOR = 1e-10  # of the power
-_DECADES = 8.0  # below the maximum, where the spectrogram ends
+_FLOOR = 1e-10  # floor of the power
+_DECADES = 8.0  # dynamic range below the maximum
 
 
 class WhisperFeatures(nn.Module):
-    """What transformers' `WhisperFeatureExtractor` computes, without its optional dither.
+    """The features of transformers' `WhisperFeatureExtractor`, without its optional dither.
 
-    The waveform is padded with zeros, or cut, to the window. Power of its short-time Fourier transform is pooled by mel filters;
-    then y = (max(log10 power, maximum − 8) + 4) / 4, the maximum being that of the signal (Radford et al. 2023, section 2.2).
+    The waveform is padded with zeros, or cropped, to the window. The power of its short-time Fourier transform is pooled by mel
+    filters; then y = (max(log10 power, maximum − 8) + 4) / 4, with the signal's own maximum (Radford et al. 2023, section 2.2).
 
     Parameters
     ----------
     extractor : WhisperFeatureExtractor
-        Its numbers and its mel filters are taken.
+        The extractor whose settings and mel filters are used.
     """
 
     def __init__(self, extractor: Any) -> None:
@@ -33,8 +33,8 @@ class WhisperFeatures(nn.Module):
     def forward(self, signals: Tensor) -> Tensor:
         """Signals [shape=(batch, samples)] to features [shape=(batch, mels, frames)]; 3000 frames for 30 s."""
         window, filters = self.get_buffer("window").to(signals), self.get_buffer("filters").to(signals)
-        whole = F.pad(signals, (0, self.samples - signals.shape[-1]))
-        spectra = torch.stft(whole, self.window_size, self.hop, window=window, return_complex=True)[..., :-1]
+        padded = F.pad(signals, (0, self.samples - signals.shape[-1]))
+        spectra = torch.stft(padded, self.window_size, self.hop, window=window, return_complex=True)[..., :-1]
         power = filters @ (spectra.real.square() + spectra.imag.square())
         logs = power.clamp(min=_FLOOR).log10()
         return (torch.maximum(logs, logs.amax((1, 2), keepdim=True) - _DECADES) + 4) / 4

@@ -47,9 +47,9 @@ def test_every_column_is_described(tmp_path):
         ("sub-1/beh/sub-1_task-recognition_beh.tsv", "task-recognition_beh.json"),
     ):
         header = (tmp_path / table).read_text().splitlines()[0].split("\t")
-        told = json.loads((tmp_path / sidecar).read_text())
-        assert header == list(told)
-        assert all(column["Description"] for column in told.values())
+        output = json.loads((tmp_path / sidecar).read_text())
+        assert header == list(output)
+        assert all(column["Description"] for column in output.values())
     about = json.loads((tmp_path / "dataset_description.json").read_text())
     assert {"Name", "BIDSVersion", "DatasetType"} <= set(about)
 

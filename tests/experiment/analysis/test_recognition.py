@@ -83,9 +83,9 @@ def test_networks_hear_what_each_listener_heard(tmp_path):
             }
         )
     )
-    told = network_counts(several, conditions_of(several), read_recognised(tmp_path / "key.json"))
-    assert told.total.tolist() == [[1, 1, 1, 0], [0, 2, 0, 1]]
-    assert told.correct.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
+    output = network_counts(several, conditions_of(several), read_recognised(tmp_path / "key.json"))
+    assert output.total.tolist() == [[1, 1, 1, 0], [0, 2, 0, 1]]
+    assert output.correct.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
 
 
 def test_what_the_trials_state_goes_before_the_key():

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.special import ndtr
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.exploration.analysis.sensitivity import Decision, at_d_prime, fit
+from audiometamer.exploration.analysis.sensitivity import Decision, decision_at_d_prime, fit_sensitivity
 from audiometamer.psychophysics.psychometric import fit_psychometric
 
 CHANGES = np.array([0.1, 0.16, 0.26, 0.41, 0.66, 1.05, 1.7, 2.7])
@@ -23,8 +23,8 @@ def test_the_threshold_is_where_the_target_is_correct():
     decision = Decision()
     assert decision.target == pytest.approx(0.5 ** (1 / 3))
     assert abx(decision.d_prime) == pytest.approx(decision.target)
-    assert at_d_prime(1.0).d_prime == pytest.approx(1.0)
-    assert at_d_prime(1.0).target == pytest.approx(abx(1.0))
+    assert decision_at_d_prime(1.0).d_prime == pytest.approx(1.0)
+    assert decision_at_d_prime(1.0).target == pytest.approx(abx(1.0))
     z = np.linspace(-5, 3, 1001)
     assert_allclose(decision.proportion_beyond(z), abx(decision.d_prime * np.exp(z)), atol=1e-6)
 
@@ -33,7 +33,7 @@ def test_the_threshold_is_where_the_target_is_correct():
 def test_a_function_is_recovered_from_its_proportions(threshold, exponent):
     decision = Decision()
     p = abx(decision.d_prime * (CHANGES / threshold) ** exponent)
-    found = fit(CHANGES, 1000 * p, np.full(8, 1000), decision)
+    found = fit_sensitivity(CHANGES, 1000 * p, np.full(8, 1000), decision)
     assert found.threshold[0] == pytest.approx(threshold, rel=0.01)
     assert found.exponent[0] == pytest.approx(exponent, rel=0.07)  # the nearest of those that are looked at
     assert not found.at_bound[0]
@@ -42,7 +42,9 @@ def test_a_function_is_recovered_from_its_proportions(threshold, exponent):
 
 def test_another_shape_has_the_same_threshold():
     weibull = fit_psychometric(CHANGES, RIGHT, OF, shape="weibull", guess=0.5, lapse=0.02)
-    assert fit(CHANGES, RIGHT, OF, Decision()).threshold[0] == pytest.approx(weibull.level(Decision().target), rel=0.03)
+    assert fit_sensitivity(CHANGES, RIGHT, OF, Decision()).threshold[0] == pytest.approx(
+        weibull.level(Decision().target), rel=0.03
+    )
 
 
 def test_likelihoods_are_those_that_an_optimiser_finds():
@@ -53,29 +55,29 @@ def test_likelihoods_are_those_that_an_optimiser_finds():
         return -float((RIGHT * np.log(p) + (OF - RIGHT) * np.log1p(-p)).sum())
 
     best = scipy.optimize.minimize(loss, [-1, 0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
-    found = fit(CHANGES, RIGHT, OF, decision)
+    found = fit_sensitivity(CHANGES, RIGHT, OF, decision)
     assert found.threshold[0] == pytest.approx(np.exp(best.x[0]), rel=0.005)
     low, high = found.interval(3.84)
     for end in (low, high):
         held = scipy.optimize.minimize_scalar(lambda b, end=end: loss([np.log(end), b]), bounds=(-1.3, 1.3), method="bounded")
         assert 2 * (held.fun - best.fun) == pytest.approx(3.84, abs=0.05)
-        assert found.lost_at(end)[0] == pytest.approx(3.84)
+        assert found.loss_at(end)[0] == pytest.approx(3.84)
 
 
 def test_many_sets_are_fitted_as_each():
     sets = np.random.default_rng(0).binomial(OF.astype(int), RIGHT / OF, (5, 8)).astype(float)
-    together = fit(CHANGES, sets, np.broadcast_to(OF, sets.shape), Decision())
+    together = fit_sensitivity(CHANGES, sets, np.broadcast_to(OF, sets.shape), Decision())
     for k, own in enumerate(sets):
-        alone = fit(CHANGES, own, OF, Decision())
+        alone = fit_sensitivity(CHANGES, own, OF, Decision())
         assert together.threshold[k] == pytest.approx(alone.threshold[0], rel=1e-9)
         assert_allclose(together.lost[k], alone.lost[0], atol=1e-9)
 
 
 def test_intervals_without_an_end():
-    always = fit(CHANGES, OF, OF, Decision())
+    always = fit_sensitivity(CHANGES, OF, OF, Decision())
     assert always.at_bound[0]
     assert always.interval(3.84)[0] == 0.0
-    never = fit(CHANGES, OF / 2, OF, Decision())
+    never = fit_sensitivity(CHANGES, OF / 2, OF, Decision())
     assert never.interval(3.84)[1] == float("inf")
 
 

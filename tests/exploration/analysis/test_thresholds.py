@@ -12,7 +12,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.exploration.analysis.groups import groups
 from audiometamer.exploration.analysis.sensitivity import Decision
 from audiometamer.exploration.analysis.thresholds import thresholds
-from audiometamer.exploration.analysis.uncertainty import CHI2, dispersion, most_lost
+from audiometamer.exploration.analysis.uncertainty import CHI2, dispersion, max_loss
 from audiometamer.exploration.trials import AnsweredTrial
 from audiometamer.psychophysics import AdaptiveTrial, Staircase
 
@@ -153,12 +153,12 @@ def test_dispersion_is_the_deviance_of_a_common_threshold():
 def test_what_may_be_lost_is_found_by_playing_again():
     """At fixed levels with many trials it is that of χ²; a short staircase needs more, and both follow from the generator."""
     many = [next(iter(groups(answers((550, 600, 660, 750, 870, 950, 980, 985), of=1000), DECISION)))]
-    assert most_lost(many, {}, resamples=0, rng=np.random.default_rng(0)) == CHI2
-    assert most_lost(many, {}, resamples=150, rng=np.random.default_rng(0)) == pytest.approx(CHI2, rel=0.3)
+    assert max_loss(many, {}, resamples=0, rng=np.random.default_rng(0)) == CHI2
+    assert max_loss(many, {}, resamples=150, rng=np.random.default_rng(0)) == pytest.approx(CHI2, rel=0.3)
     short = Staircase(
         start=2.7, min_level=0.1, max_level=2.7, steps=(1.6,), down=3, first_down=1, reversals=5, discard=1, spacing="log"
     )
-    lost = [most_lost(many, {ONE: short}, resamples=60, rng=np.random.default_rng(1)) for _ in range(2)]
+    lost = [max_loss(many, {ONE: short}, resamples=60, rng=np.random.default_rng(1)) for _ in range(2)]
     assert lost[0] == lost[1] > CHI2
 
 

@@ -74,7 +74,7 @@ def test_weights_that_cannot_be_had_or_do_not_fit(monkeypatch, weights):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuses)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuses)
-    with pytest.raises(am.AudioMetamerError, match=r"weights of resnet18 cannot be had: .*no route.*resnet18@FILE"):
+    with pytest.raises(am.AudioMetamerError, match=r"weights of resnet18 cannot be downloaded: .*no route.*resnet18@FILE"):
         am.load_model("torchvision:resnet18")
     with pytest.raises(am.AudioMetamerError, match=r"mine.pth holds no state dict of this network: its tensors are features"):
         am.load_model(f"torchvision:resnet18@{weights}")

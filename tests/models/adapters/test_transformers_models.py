@@ -104,7 +104,7 @@ def test_a_folder_that_holds_none(tmp_path):
 
 def test_another_type(tmp_path):
     transformers.BertConfig().save_pretrained(tmp_path)
-    fails(tmp_path, "is of type 'bert'; audiometamer knows wav2vec2, hubert, whisper, audio-spectrogram-transformer")
+    fails(tmp_path, "is of type 'bert'; audiometamer supports wav2vec2, hubert, whisper, audio-spectrogram-transformer")
     small = {"hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 4, "vocab_size": 9}
     network = transformers.BertModel(transformers.BertConfig(**small))
     with pytest.raises(am.AudioMetamerError, match="the network is of type 'bert'"):

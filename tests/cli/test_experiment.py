@@ -19,13 +19,13 @@ def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeyp
     write_stimuli(tmp_path / "set", failed=[("dog_slt", "relu1")])
     write_design(tmp_path)
     assert main(["experiment", "build", "set", "--design", "design.toml", "--out", "exp"]) == 0
-    told = capsys.readouterr().out
-    assert "6 listeners, 12 trials each, 7 of them main trials: exp" in told
-    assert "1 metamers of 1 clips are missing, left out: exp/missing.tsv" in told
-    assert "the consent is an example that no ethics committee has seen: exp/texts/consent.md" in told
+    output = capsys.readouterr().out
+    assert "6 listeners, 12 trials each, 7 of them main trials: exp" in output
+    assert "1 metamers of 1 clips are missing, left out: exp/missing.tsv" in output
+    assert "the consent is an example that no ethics committee has seen: exp/texts/consent.md" in output
     table = {
         line.split("  ")[0]: line.split()[-3:]
-        for line in map(str.strip, told.splitlines())
+        for line in map(str.strip, output.splitlines())
         if line.startswith(("natural", "tiny"))
     }
     assert table == {
@@ -33,7 +33,7 @@ def test_build_tells_what_is_heard_and_what_is_missing(tmp_path, capsys, monkeyp
         "tiny relu0, seed 0": ["2–3", "14", "0"],
         "tiny relu1, seed 0": ["2–3", "14", "1"],
     }
-    assert "gets no code" not in told
+    assert "gets no code" not in output
     ends = DESIGN + '[completion]\nfinished = "https://lab.example/done"\n'
     write_design(tmp_path, ends)
     assert main(["experiment", "build", "set", "--design", "design.toml", "--out", "other"]) == 0
@@ -57,7 +57,7 @@ def test_links_are_shown_once_and_open_the_experiment(own, capsys):
 
 
 @pytest.mark.parametrize(
-    ("served", "asked", "link", "told"),
+    ("served", "asked", "link", "output"),
     [
         (None, (), "http://127.0.0.1:8000/", "not served yet"),
         ("http://127.0.0.1:8617", (), "http://127.0.0.1:8617/", ""),
@@ -68,7 +68,7 @@ def test_links_are_shown_once_and_open_the_experiment(own, capsys):
         ("http://[::]:8617", (), f"http://{socket.gethostname()}:8617/", "give --address"),
     ],
 )
-def test_links_know_where_it_was_served(own, capsys, served, asked, link, told):
+def test_links_know_where_it_was_served(own, capsys, served, asked, link, output):
     store = Store(own / "answers.db", read_experiment(own))
     if served:
         store.address = "http://127.0.0.1:1"
@@ -77,8 +77,8 @@ def test_links_know_where_it_was_served(own, capsys, served, asked, link, told):
     assert main(["experiment", "links", str(own), *asked]) == 0
     found = capsys.readouterr()
     assert found.out.split("\t")[1].startswith(f"{link}#")
-    assert told in found.err
-    assert bool(found.err) == bool(told)
+    assert output in found.err
+    assert bool(found.err) == bool(output)
 
 
 def test_the_server_writes_down_where_it_listens(folder, tmp_path):
@@ -124,10 +124,10 @@ def test_a_folder_that_is_no_experiment(tmp_path, capsys, command):
 def test_an_address_that_is_taken(folder, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        told = refused(capsys, "experiment", "serve", folder, "--port", port, "--answers", tmp_path / "a.db")
-    assert f"cannot serve at 127.0.0.1 port {port}: Address already in use" in told
-    told = refused(capsys, "experiment", "serve", folder, "--host", "no such host", "--answers", tmp_path / "a.db")
-    assert "cannot serve at no such host port 8000" in told
+        output = refused(capsys, "experiment", "serve", folder, "--port", port, "--answers", tmp_path / "a.db")
+    assert f"cannot serve at 127.0.0.1 port {port}: Address already in use" in output
+    output = refused(capsys, "experiment", "serve", folder, "--host", "no such host", "--answers", tmp_path / "a.db")
+    assert "cannot serve at no such host port 8000" in output
 
 
 def test_sounds_that_are_gone(own, capsys):
@@ -136,12 +136,12 @@ def test_sounds_that_are_gone(own, capsys):
 
 def test_without_the_extra_it_is_told_what_to_install(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "audiometamer.listening.server", None)
-    told = refused(capsys, "experiment", "serve", folder)
-    assert told.endswith("pip install 'audiometamer[experiment]'")
+    output = refused(capsys, "experiment", "serve", folder)
+    assert output.endswith("pip install 'audiometamer[experiment]'")
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "output"),
     [
         (["--prolific-study", "s"], "--prolific-study needs --open prolific"),
         (["--open", "anyone", "--prolific-study", "s"], "--prolific-study needs --open prolific"),
@@ -152,5 +152,5 @@ def test_without_the_extra_it_is_told_what_to_install(folder, capsys, monkeypatc
         (["--open", "anyone", "--per-minute", "0"], "--per-minute"),
     ],
 )
-def test_who_may_come_is_said_as_a_whole(folder, capsys, asked, told):
-    assert told in refused(capsys, "experiment", "serve", folder, *asked)
+def test_who_may_come_is_said_as_a_whole(folder, capsys, asked, output):
+    assert output in refused(capsys, "experiment", "serve", folder, *asked)

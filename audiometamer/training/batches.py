@@ -1,0 +1,82 @@
+"""Batches by epoch and step, made by worker processes, and interruptions between them."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from audiometamer.errors import AudioMetamerError
+from audiometamer.training.corpus import Batch, TrainingSet
+
+
+class BatchKeys(Sampler[tuple[int, int]]):
+    """(epoch, step) of every batch from a given one on."""
+
+    def __init__(self, epoch: int, step: int, *, epochs: int, per_epoch: int) -> None:
+        self.first, self.stop, self.per_epoch = epoch * per_epoch + step, epochs * per_epoch, per_epoch
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return (divmod(k, self.per_epoch) for k in range(self.first, self.stop))
+
+
+class BatchesByKey(Dataset[Any]):
+    """Batches by (epoch, step); an error in a clip comes out as a value, so that it is reported in one line."""
+
+    def __init__(self, training_set: TrainingSet, share: tuple[int, int]) -> None:
+        self.training_set, self.share = training_set, share
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch | AudioMetamerError:
+        try:
+            return self.training_set.batch(*key, share=self.share)
+        except AudioMetamerError as error:
+            return error
+
+
+def loaded_batches(loader: "DataLoader[Any]") -> Iterator[Any]:
+    """The batches of a loader; the death of a worker is reported in one line."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise AudioMetamerError(
+            "a process that makes batches was killed, perhaps for lack of memory; try fewer --workers"
+        ) from error
+
+
+def ignore_interrupts(_: int) -> None:
+    """Leave Ctrl-C to the parent process, in a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends its workers with it
+
+
+@contextmanager
+def catch_interrupts() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether SIGINT or SIGTERM arrived; a second signal acts as usual. Main thread only."""
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = {number: handler for number, handler in usual.items() if handler is not signal.SIG_IGN}
+    if threading.current_thread() is not threading.main_thread():
+        caught = {}
+    interrupted = False
+
+    def put_back() -> None:
+        for number, handler in caught.items():
+            signal.signal(number, handler)
+
+    def note(*_: Any) -> None:
+        nonlocal interrupted
+        interrupted = True
+        put_back()
+
+    for number in caught:
+        signal.signal(number, note)
+    try:
+        yield lambda: interrupted
+    finally:
+        put_back()

@@ -1,0 +1,345 @@
+"""One training run: a network, its optimiser, its checkpoints, and where it is."""
+
+import hashlib
+import io
+import math
+import pickle
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.io.files import atomic_write, set_aside
+from audiometamer.models.cards import Card, WeightsCard
+from audiometamer.models.model_folder import build_model
+from audiometamer.training import testing
+from audiometamer.training.adversaries import Adversary
+from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
+from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet
+from audiometamer.training.distributed import Processes, share_batch_norm
+from audiometamer.training.journal import EventFiles, Row, draw_learning_curve, write_table
+from audiometamer.training.mixing import KINDS
+from audiometamer.training.recipe import Recipe
+from audiometamer.training.testing import Condition, TestSet
+
+Progress = Callable[[float, str], None]
+CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint-previous.pt"  # used if the latest turns out to be broken
+TRAINING_SHARE = 0.95  # of the progress that is reported; the rest is testing
+
+
+def existing_checkpoints(out: Path) -> list[Path]:
+    """The existing checkpoints of a run, the latest first."""
+    return [path for name in (CHECKPOINT, PREVIOUS) if (path := out / name).exists()]
+
+
+class RunState(NamedTuple):
+    """The progress of a run: what it needs, besides network and optimiser, to resume as if it had never stopped."""
+
+    epoch: int = 0
+    step: int = 0  # of the epoch
+    seconds: float = 0.0
+    totals: tuple[tuple[float, ...], ...] = ()  # of the current epoch, by task: loss, correct answers, labelled sounds
+    rows: tuple[Row, ...] = ()  # of the log, one for each complete epoch
+
+
+class TrainingRun:
+    """One training run: a network, its optimiser and its progress.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    corpus : Corpus
+    out : path
+    device : torch.device
+    group : Processes
+    progress : callable
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        out: Path,
+        device: torch.device,
+        group: Processes,
+        progress: Progress,
+    ) -> None:
+        self.recipe, self.corpus, self.out, self.device, self.group = recipe, corpus, out, device, group
+        self.progress = progress
+        self.identity = _identity(corpus)
+        self.training_set = make_training_set(recipe, corpus, balanced=recipe.balanced)
+        if self.training_set.batches_per_epoch < 1:
+            raise AudioMetamerError(
+                f"batch_size is {recipe.batch_size}, but there are {len(self.training_set)} recordings in all"
+            )
+        if recipe.batch_size % group.count:
+            raise AudioMetamerError(f"batch_size is {recipe.batch_size}; {group.count} processes cannot share it equally")
+        torch.manual_seed(recipe.seed)
+        self.card = make_card(recipe, corpus.tasks)
+        self.model = build_model(self.card).to(device)
+        self.front_end = build_model(make_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
+        assert self.front_end is not None
+        self.front_end.to(device)
+        if group.count > 1:
+            share_batch_norm(self.model.network)
+        settings = recipe.optimizer
+        parameters = self.model.network.parameters()
+        self.optimizer: torch.optim.Optimizer
+        if settings.name == "SGD":
+            self.optimizer = torch.optim.SGD(
+                parameters, settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+            )
+        else:
+            self.optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.state = RunState()
+        self._broken: list[Path] = []  # checkpoints to be set aside once another is written
+        self._resume()
+        place = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
+        if float(group.total(place)) != group.count * float(place):
+            raise AudioMetamerError(f"the processes find different checkpoints in {out}; it must be a folder that they share")
+
+    def fit(self, workers: int) -> float:
+        """Train to the end; return the hours taken, without interruptions."""
+        per_epoch = self.training_set.batches_per_epoch
+        began, seconds = time.monotonic(), self.state.seconds
+        with catch_interrupts() as was_interrupted, EventFiles(self.out / "events") as events:
+            if self.state.step == per_epoch:  # interrupted between the last step of an epoch and its end
+                self._end_epoch(events)
+            loader = DataLoader(
+                BatchesByKey(self.training_set, (self.group.rank, self.group.count)),
+                sampler=BatchKeys(self.state.epoch, self.state.step, epochs=self.recipe.epochs, per_epoch=per_epoch),
+                batch_size=None,
+                num_workers=workers,
+                worker_init_fn=ignore_interrupts,
+            )
+            for batch in loaded_batches(loader):
+                if isinstance(batch, AudioMetamerError):
+                    self._save()
+                    raise batch
+                self._step(batch)
+                self.state = self.state._replace(step=self.state.step + 1, seconds=seconds + time.monotonic() - began)
+                if self.state.step == per_epoch:
+                    self._end_epoch(events)
+                self._report(per_epoch)
+                if self._any(was_interrupted()):
+                    self._save()
+                    raise KeyboardInterrupt
+        return self.state.seconds / 3600
+
+    def _step(self, batch: Batch) -> None:
+        """Take one step of the optimiser and add to the totals of the epoch."""
+        recipe, epoch, step = self.recipe, self.state.epoch, self.state.step
+        entropy = np.random.SeedSequence([recipe.seed, epoch, step, self.group.rank])
+        seed = int(entropy.generate_state(1, np.uint64)[0] >> 1)
+        torch.manual_seed(seed)  # for dropout: a resumed run draws what an unbroken one would
+        per_epoch = self.training_set.batches_per_epoch
+        done = epoch * per_epoch + step
+        rate = recipe.optimizer.rate(done, per_epoch=per_epoch, epochs=recipe.epochs)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+
+        targets = {task: t.to(self.device) for task, t in batch.targets.items()}
+        adversary = recipe.adversary and recipe.adversary.after(done / (per_epoch * recipe.epochs))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        heard = self._training_input(batch.sounds.to(self.device), targets, adversary, generator)
+        self.model.network.train().requires_grad_(True)
+        logits = self.model.logits(self.model.network(heard))
+        stats, loss = [], heard.new_zeros(())
+        for name, task in self.corpus.tasks.items():
+            total, count = testing.summed_loss(logits[name], targets[name], task)
+            everywhere = self.group.total(count)
+            loss = loss + recipe.tasks[name].weight * total / everywhere.clamp(min=1)
+            right = total.new_zeros(()) if task.multi else (logits[name].argmax(1) == targets[name]).sum()
+            stats.append(torch.stack([total.detach(), right.to(total.dtype), count.to(total.dtype)]))
+        found = self.group.total(torch.stack(stats)).tolist()
+        if not all(math.isfinite(value) for row in found for value in row):
+            raise AudioMetamerError(
+                f"the loss is not finite in epoch {epoch + 1}, step {step + 1}; lower learning_rate "
+                f"(now {recipe.optimizer.learning_rate:g}) and start again in another folder"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.group.add_gradients(self.model.network.parameters())
+        self.optimizer.step()
+        before = self.state.totals or ((0.0, 0.0, 0.0),) * len(found)
+        totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
+        self.state = self.state._replace(totals=totals)
+
+    def _training_input(
+        self, sounds: Tensor, targets: Mapping[str, Tensor], adversary: Adversary | None, generator: torch.Generator
+    ) -> Tensor:
+        """The cochleagrams that the network is trained on [shape=(batch, filters, frames)], perturbed by the adversary."""
+        network, front_end = self.model.network, self.front_end
+        assert front_end is not None
+
+        def loss(cochleagrams: Tensor) -> Tensor:
+            logits = self.model.logits(network(cochleagrams))
+            each = [
+                self.recipe.tasks[name].weight * testing.summed_loss(logits[name], targets[name], task)[0]
+                for name, task in self.corpus.tasks.items()
+            ]
+            return torch.stack(each).sum()
+
+        network.eval().requires_grad_(False)
+        sounds = sounds.clamp(*self.model.bounds)
+        if adversary is not None and adversary.at == "waveform":
+            sounds = adversary.perturbed(sounds, lambda x: loss(front_end(x)), generator=generator).clamp(*self.model.bounds)
+        with torch.no_grad():
+            heard: Tensor = front_end(sounds)
+        if adversary is not None and adversary.at == "cochleagram":
+            heard = adversary.perturbed(heard, loss, generator=generator)
+        return heard
+
+    def _end_epoch(self, events: EventFiles) -> None:
+        """Log the epoch; write a checkpoint before and after its validation."""
+        if not all(bool(t.isfinite().all()) for t in self.model.network.state_dict().values()):
+            raise AudioMetamerError(
+                f"the weights are not finite after epoch {self.state.epoch + 1}; lower learning_rate "
+                f"(now {self.recipe.optimizer.learning_rate:g}) and start again in another folder"
+            )
+        self._save()
+        row: Row = {"epoch": self.state.epoch + 1, "loss": 0.0}
+        for (name, task), (total, right, count) in zip(self.corpus.tasks.items(), self.state.totals, strict=True):
+            row["loss"] += self.recipe.tasks[name].weight * total / max(count, 1)
+            row[f"{name}_loss"] = total / max(count, 1)
+            if not task.multi:
+                row[f"{name}_accuracy"] = right / max(count, 1)
+        row |= self._validation()
+        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        row["seconds"] = round(self.state.seconds, 1)
+        self.state = RunState(self.state.epoch + 1, 0, self.state.seconds, (), (*self.state.rows, row))
+        self._save()
+        if self.group.is_first:
+            events.write(row)
+
+    def _validation(self) -> Row:
+        """Accuracies on split ``valid``, in quiet; empty if there is no such split."""
+        row: Row = {}
+        if self.group.is_first and self.corpus.recordings["valid"]:
+            self.model.eval().requires_grad_(False)
+            valid = make_test_set(self.recipe, self.corpus, "valid").examples(Condition())
+            for task, found in testing.answers(self.model, valid, self.corpus.tasks).items():
+                row[f"valid_{task}_accuracy"] = found.share()
+        self.group.wait()
+        return row
+
+    def _any(self, flag: bool) -> bool:
+        return bool(self.group.total(torch.tensor(float(flag), device=self.device))) if self.group.count > 1 else flag
+
+    def _report(self, per_epoch: int) -> None:
+        if not self.group.is_first:
+            return
+        done = (self.state.epoch + self.state.step / per_epoch) / self.recipe.epochs
+        epoch = min(self.state.epoch + 1, self.recipe.epochs)
+        latest = ", ".join(f"{key} {value:.3f}" for key, value in (self.state.rows or ({},))[-1].items() if "accuracy" in key)
+        self.progress(TRAINING_SHARE * done, f"epoch {epoch} of {self.recipe.epochs}" + (f"; {latest}" if latest else ""))
+
+    def _save(self) -> None:
+        if not self.group.is_first:
+            return
+        content = {
+            "network": self.model.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "state": self.state._asdict(),
+            "recipe": _sha256(msgspec.json.encode(self.recipe)),
+            "recordings": self.identity,
+        }
+        written = io.BytesIO()  # torch's own writer has errors of its own
+        torch.save(content, written)
+        with atomic_write(path := self.out / CHECKPOINT) as temporary:
+            temporary.write_bytes(written.getbuffer())
+            while self._broken:
+                set_aside(self._broken.pop())
+            if path.exists():
+                path.replace(self.out / PREVIOUS)
+        if self.state.rows:
+            write_table(self.out / "log.csv", self.state.rows)
+            draw_learning_curve(self.out / "learning_curve.png", self.state.rows, title=self.recipe.name)
+
+    def _resume(self) -> None:
+        """Resume from the latest checkpoint that can be read, if there is one."""
+        for path in existing_checkpoints(self.out):
+            try:
+                return self._load(path)
+            except BrokenError as error:
+                self._broken.append(path)
+                if self.group.is_first:
+                    then = "training resumes from the previous one, or starts again if there is none"
+                    warnings.warn(f"{error}; {then}", AudioMetamerWarning, stacklevel=2)
+        return None
+
+    def _load(self, path: Path) -> None:
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+            recipe, recordings, state = saved["recipe"], saved["recordings"], RunState(**saved["state"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
+            raise BrokenError(f"{path} is not a checkpoint of a training run ({first_line(error)})") from error
+        if recipe != _sha256(msgspec.json.encode(self.recipe)):
+            raise AudioMetamerError(f"{self.out} holds a run of another recipe; name another folder")
+        if recordings != self.identity:
+            raise AudioMetamerError(f"{self.out} holds a run on other recordings or labels; name another folder")
+        self.model.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.state = state._replace(totals=tuple(map(tuple, state.totals)), rows=tuple(state.rows))
+
+
+def make_training_set(recipe: Recipe, corpus: Corpus, *, balanced: str | None) -> TrainingSet:
+    """The training excerpts of a recipe; `balanced` is the task whose classes come equally often."""
+    return TrainingSet(
+        corpus,
+        recipe.augmentation,
+        corpus.backgrounds(recipe.background.kinds, recipe.background.n_voices),
+        n_samples=recipe.n_samples,
+        level=recipe.level,
+        seed=recipe.seed,
+        batch_size=recipe.batch_size,
+        balanced=balanced,
+    )
+
+
+def make_test_set(recipe: Recipe, corpus: Corpus, split: str) -> TestSet:
+    """The test sounds of a split, in the backgrounds kept for tests."""
+    backgrounds = corpus.backgrounds(KINDS, recipe.background.n_voices, for_tests=True)
+    return TestSet(corpus, split, backgrounds, n_samples=recipe.n_samples, level=recipe.level, seed=recipe.seed)
+
+
+def make_card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: Any) -> Card:
+    """The card of an untrained model, with some options of its front end replaced."""
+    front_end = msgspec.structs.replace(recipe.front_end, options=recipe.front_end.options | front_end_options)
+    return Card(
+        recipe.name,
+        recipe.sample_rate,
+        recipe.duration,
+        recipe.level,
+        recipe.network,
+        front_end,
+        WeightsCard("", ""),
+        {name: list(task.labels) for name, task in tasks.items()},
+        recipe.description,
+        recipe.data,
+        recipe.licence,
+        multi_label=[name for name, task in tasks.items() if task.multi],
+        limits=recipe.limits,
+    )
+
+
+def _identity(corpus: Corpus) -> str:
+    """SHA-256 of the tasks and of the names and labels of all recordings, in order, whatever their folders."""
+    digest = hashlib.sha256(repr(corpus.tasks).encode())
+    for split, found in corpus.recordings.items():
+        for recording in found:
+            digest.update(repr((split, Path(recording.name).name, dict(recording.labels))).encode())
+    return digest.hexdigest()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
