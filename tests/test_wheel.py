@@ -36,6 +36,7 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
     assert not any("__pycache__" in name for name in names)
 
 
+@pytest.mark.slow
 def test_it_works_installed_elsewhere(wheel, tmp_path):
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]

@@ -8,6 +8,8 @@ from .figure import draw_figure as draw_figure
 from .figure import plot_metamers as plot_metamers
 from .metamer import Metamer as Metamer
 from .metamer import Progress as Progress
+from .methods import Attempt as Attempt
+from .methods import Method as Method
 from .synthesis import iterate_metamers as iterate_metamers
 from .synthesis import synthesize as synthesize
 from .targets import GivenTarget as GivenTarget

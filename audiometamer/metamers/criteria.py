@@ -1,11 +1,11 @@
-"""When is a signal a metamer? Similarity of activations, the null distribution of random pairs, the verdict."""
+"""Criteria: similarity of activations, the null distribution of random pairs of sounds, the verdict on a metamer."""
 
 import hashlib
 import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ _CEILING = {"snr_db": math.inf, "pearson_r2": 1.0, "spearman_rho": 1.0}
 
 
 def _values(activation: Tensor) -> Tensor:
-    """All values of an activation as one list, complex ones as real and imaginary parts."""
+    """All values of an activation as one vector, complex ones as real and imaginary parts."""
     return as_real(activation).double().flatten()
 
 
@@ -67,12 +67,12 @@ def spearman_rho(target: Tensor, activation: Tensor) -> float:
 
 
 def similarity(target: Tensor, activation: Tensor) -> dict[str, float]:
-    """How alike two activations of one sound each are: ``snr_db``, ``pearson_r2`` and ``spearman_rho``.
+    """Similarity of two activations, each of one sound: ``snr_db``, ``pearson_r2`` and ``spearman_rho``.
 
     Parameters
     ----------
     target, activation : Tensor [shape=(...)]
-        Activations of equal shape; all values are compared as one list, complex ones as real and imaginary parts.
+        Activations of equal shape; all values are compared as one vector, complex ones as real and imaginary parts.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def similarity(target: Tensor, activation: Tensor) -> dict[str, float]:
 
 
 class MetricNull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One metric's values over random pairs of sounds at one layer: the largest, and quantiles by probability."""
+    """Values of one metric over random pairs of sounds at one layer: the largest, and quantiles by probability."""
 
     maximum: float
     quantiles: dict[str, float]
@@ -101,11 +101,11 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Parameters
     ----------
     pairs : int
-        How many pairs.
+        Number of pairs.
     sounds : int
-        How many sounds they were formed from.
+        Number of sounds that they were formed from.
     source : str
-        What sounds.
+        Description of the sounds.
     layers : dict of str to dict of str to MetricNull
     """
 
@@ -131,7 +131,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names: Iterable[str] | None = None,
         batch_size: int = 16,
         memory: float = 1e9,
-        progress: Any = None,
+        progress: Callable[[int], object] | None = None,
     ) -> "NullDistribution":
         """Compare every pair of sounds at every layer.
 
@@ -147,15 +147,15 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         layers : sequence of str, optional
             Default: all that the model lists and that can be measured; what is left out is named in an `AudioMetamerWarning`.
         source : str
-            What the sounds are; kept with the result.
+            Description of the sounds, kept with the result.
         names : iterable of str, optional
-            Name of each sound, for notices. Default: their numbers, from 0.
+            Name of each sound, for warnings. Default: their numbers, from 0.
         batch_size : int
-            Sounds in one forward pass. Default 16.
+            Number of sounds in one forward pass. Default 16.
         memory : float
-            Bytes for activations at most, besides those of one forward pass. Default 1e9.
+            Largest number of bytes for activations, besides those of one forward pass. Default 1e9.
         progress : callable, optional
-            Called with the number of sounds done.
+            Called with the number of sounds that are done.
 
         Raises
         ------
@@ -171,31 +171,19 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         wanted = list(dict.fromkeys(map(model.canonical, layers or model.layers)))
         if not wanted:
             raise AudioMetamerError(f"{model.name} lists no layers to measure; name some")
-        taps, optional = {layer: model.tap(layer) for layer in wanted}, () if layers else wanted
-        finite = dict.fromkeys(wanted, 0)  # sounds whose activations are
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
-            n_sounds, different = 0, UniqueSignals(names)
-            for batch in _batches(different.filter(sounds), batch_size):
-                with torch.no_grad():
-                    signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
-                    activations = model.activations(signals, taps, optional=optional)
-                for layer, rows in activations.items():
-                    finite[layer] += int(torch.isfinite(rows.flatten(1)).all(1).sum())
-                    stores[layer].append(rows.flatten(1).float().cpu().numpy())
-                n_sounds += len(batch)
-                if progress is not None:
-                    progress(n_sounds)
-            if different.repeats:
-                told = first_few([f"{name} is {other}" for name, other in different.repeats])
-                warnings.warn(f"{len(different.repeats)} repeated sound(s) left out: {told}", AudioMetamerWarning, stacklevel=2)
-                source = f"{source}; {len(different.repeats)} repeated left out".removeprefix("; ")
+            unique = UniqueSignals(names)
+            batches = _batches(unique.filter(sounds), batch_size)
+            n_sounds, finite = _record(model, batches, stores, optional=() if layers else wanted, progress=progress)
+            if unique.repeats:
+                repeats = first_few([f"{name} is {other}" for name, other in unique.repeats])
+                warnings.warn(f"{len(unique.repeats)} repeated sound(s) left out: {repeats}", AudioMetamerWarning, stacklevel=2)
+                source = f"{source}; {len(unique.repeats)} repeated left out".removeprefix("; ")
             if n_sounds < 2:
                 raise AudioMetamerError(f"a null distribution needs at least 2 different sounds; there are {n_sounds}")
-            found = {layer: _compare_all(stores[layer], memory) for layer in wanted if finite[layer] == n_sounds}
-            found = {
-                layer: metrics for layer, metrics in found.items() if all(math.isfinite(m.maximum) for m in metrics.values())
-            }
+            measured = {layer: _compare_all(stores[layer], memory) for layer in wanted if finite[layer] == n_sounds}
+        found = {layer: own for layer, own in measured.items() if all(math.isfinite(m.maximum) for m in own.values())}
         _check_measured(wanted, found, asked=bool(layers))
         return cls(n_sounds * (n_sounds - 1) // 2, n_sounds, source, found)
 
@@ -248,7 +236,7 @@ def _joined_null(network: Joined) -> NullDistribution | None:
 
 
 def judge_sha256(model: Model, null: NullDistribution | None) -> str:
-    """SHA-256 of what verdicts are based on: the null distribution, and the model's labels."""
+    """SHA-256 of what verdicts are based on: the null distribution and the model's labels."""
     return hashlib.sha256(msgspec.json.encode([null, model.named_labels()], order="deterministic")).hexdigest()
 
 
@@ -280,7 +268,7 @@ def judge_all(
     nulls: Mapping[str, Mapping[str, MetricNull]],
     labels: Mapping[str, tuple[str, str]],
 ) -> Verdict:
-    """The verdict on a signal that is to match several layers at once: passed if it is at each; the smallest margins.
+    """The verdict on a signal that matches several layers at the same time: passed if it passes at each; smallest margins.
 
     Parameters
     ----------
@@ -309,8 +297,31 @@ def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {metric: min(values[metric] for values in similarities) for metric in METRICS}
 
 
+def _record(
+    model: Model,
+    batches: Iterable[Tensor],
+    stores: Mapping[str, RowStore],
+    *,
+    optional: Sequence[str],
+    progress: Callable[[int], object] | None,
+) -> tuple[int, dict[str, int]]:
+    """Store the activations of sounds at each layer; the number of sounds, and of those with finite activations by layer."""
+    taps, n_sounds, finite = {layer: model.tap(layer) for layer in stores}, 0, dict.fromkeys(stores, 0)
+    for batch in batches:
+        with torch.no_grad():
+            signals = batch.to(device=model.device, dtype=model.dtype).view(len(batch), *model.signal_shape)
+            activations = model.activations(signals, taps, optional=optional)
+        for layer, rows in activations.items():
+            finite[layer] += int(torch.isfinite(rows.flatten(1)).all(1).sum())
+            stores[layer].append(rows.flatten(1).float().cpu().numpy())
+        n_sounds += len(batch)
+        if progress is not None:
+            progress(n_sounds)
+    return n_sounds, finite
+
+
 def _check_measured(names: Sequence[str], found: Mapping[str, Any], *, asked: bool) -> None:
-    """Raise if a requested layer, or every layer, has no null distribution; otherwise warn of those that have none."""
+    """Raise if a requested layer, or every layer, has no null distribution; otherwise warn about those without one."""
     if not (without := [layer for layer in names if layer not in found]):
         return
     why = f"no null distribution at {', '.join(without)}: activations are not finite there, or the same for different sounds"

@@ -164,3 +164,16 @@ def test_a_part_of_another_kind_is_refused_before_the_first_step(tiny, tiny_clip
 def test_a_single_attempt_that_is_never_stuck_takes_all_steps():
     gentle = replace(load_method("feather2023").attempts[0], stop=lambda steps: Stuck(10, min_decrease=0.5))
     assert Method("m", 100, (gentle,)).stopping_rule(gentle, 100) == Stuck(10, min_decrease=0.5)
+
+
+@pytest.mark.filterwarnings("ignore:vowel. the word that tiny finds likeliest:audiometamer.errors.AudioMetamerWarning")
+def test_a_folder_finds_the_metamers_of_a_user_s_method_and_takes_no_other_s(tiny, tiny_clip, tmp_path):
+    seen = []
+    options = {"layers": "relu1", "progress": seen.append}
+    (made,) = am.synthesize_into(tmp_path, tiny, tiny_clip, method=method(), **options)
+    (found,) = am.synthesize_into(tmp_path, tiny, tiny_clip, method=method(), **options)
+    assert (seen[0].existing, seen[-1].existing) == (0, 1)
+    assert torch.equal(found.samples, made.samples)
+    assert found.evidence.settings.method == method().recorded_name
+    with pytest.raises(am.AudioMetamerError, match="was made with another method; choose another --out, or --overwrite it"):
+        am.synthesize_into(tmp_path, tiny, tiny_clip, method=method(lambda steps: LBFGS(memory=3)), **options)
