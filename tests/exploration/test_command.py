@@ -41,7 +41,7 @@ def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     assert main(["explore", "rehearse", str(short), "--out", str(out), *options]) == 0
     told = capsys.readouterr().out
     assert "1 listeners (1 finished)" in told
-    assert "0 lost, 0 there twice" in told
+    assert "0 lost, 0 stored twice" in told
     trials = read_answered_trials(out / "trials.tsv")
     assert all(trial.correct for trial in trials if trial.dimension != "relu0/0/-")
 
