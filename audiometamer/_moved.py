@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
@@ -448,14 +447,15 @@ class _Finder:
         if package != _PACKAGE:
             return None
         if old in MODULES:
-            return ModuleSpec(name, _MovedModule(), is_package=any(each.startswith(f"{old}.") for each in MODULES))
+            loader: Any = _MovedModule()
+            return ModuleSpec(name, loader, is_package=any(each.startswith(f"{old}.") for each in MODULES))
         spec = PathFinder.find_spec(name, path, target) if old in _OLD_MODULES else None
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
             spec.loader = _WithOldNames(spec.loader.name, spec.loader.path)
         return spec
 
 
-class _MovedModule(Loader):
+class _MovedModule:  # no importlib.abc.Loader: importing that imports random and more, from the current folder under `python -m`
     """Loads a module that gives what is now in another one."""
 
     def create_module(self, spec: ModuleSpec) -> None:
