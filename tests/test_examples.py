@@ -10,6 +10,7 @@ QUICK = {"graph_metamers": ["--quick"]}  # by example, what makes it short
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(tmp_path, example):
     command = [sys.executable, str(example), *QUICK.get(example.stem, [])]
@@ -19,4 +20,4 @@ def test_example(tmp_path, example):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8

@@ -29,12 +29,14 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
         assert f"audiometamer/data/{name}" in names
     for ending in ("html", "css", "js"):
         assert f"audiometamer/report/report.{ending}" in names
+    assert {"audiometamer/py.typed", "audiometamer/__init__.pyi"} <= {*names}
     assert sum(name.endswith(".flac") for name in names) == 32
     in_models = {Path(name).name for name in names if name.startswith("audiometamer/data/models/")}
     assert in_models == {"model.toml", "weights.safetensors", "null.json", "recipe.toml"}
     assert not any("__pycache__" in name for name in names)
 
 
+@pytest.mark.slow
 def test_it_works_installed_elsewhere(wheel, tmp_path):
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]

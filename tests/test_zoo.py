@@ -132,6 +132,7 @@ def test_the_models_hear_the_shipped_clips(name, clips):
     assert right >= 30
 
 
+@pytest.mark.slow
 def test_metamers_at_an_early_and_a_late_layer_pass(clips):
     model = am.load_model("cochcnn-word")
     (clip,) = [clip for _, clip in clips if clip.name == "computer_slt"]

@@ -28,7 +28,9 @@ from audiometamer.io.names import as_output_folder
 from audiometamer.models.excerpts import read_excerpts
 
 _path = click.Path(path_type=Path)
-_number = click.option("--signals-at-most", "number", type=click.IntRange(1), help="A random sample of so many of SIGNALS.")
+_number = click.option(
+    "--signals-at-most", "number", type=click.IntRange(1), help="Use a random sample of at most this many signals."
+)
 _seed = click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
 
 
@@ -60,7 +62,7 @@ for _command in (build, rehearse, serve, analyse):
     "--components", type=click.IntRange(1), default=100, show_default=True,
     help="Number of components to look for; a small bank has fewer.",
 )  # fmt: skip
-@click.option("--kept", type=click.IntRange(1), default=10, show_default=True, help="Number of the strongest that are kept.")
+@click.option("--kept", type=click.IntRange(1), default=10, show_default=True, help="Number of strongest components to keep.")
 @click.option("--average-frequency", is_flag=True, help="Average Gram matrices over frequency as over time.")
 @_number
 @_seed
@@ -94,7 +96,7 @@ def dimensions(
             progress=lambda done: tracker(done / len(excerpts), f"{done} of {len(excerpts)} signals"),
         )  # fmt: skip
     if present:
-        click.echo(f"there already: {', '.join(present)}")
+        click.echo(f"already found: {', '.join(present)}")
     _print_dimensions(list(found.values()))
     click.echo(f"{len(excerpts)} signals: {out}")
 

@@ -138,9 +138,10 @@ def find_dimensions(
         stores = {layer: RowStore(Path(folder) / str(i), memory / 2 / len(layers)) for i, layer in enumerate(layers)}
         keep = settings.keeps_frequency(model)
         contents = _store_grams(model, bank, stores, keep_frequency=keep, batch_size=batch_size, progress=progress)
+        origin = _origin(model, contents, settings)
         for layer, store in stores.items():
-            origin = _origin(model, layer, contents, settings)
-            dimensions[layer] = _dimensions(origin, store, settings.kept, memory / 2)
+            own_origin = msgspec.structs.replace(origin, layer=layer)
+            dimensions[layer] = _dimensions(own_origin, store, settings.kept, memory / 2)
             if found is not None:
                 found(dimensions[layer])
     return dimensions
@@ -209,12 +210,12 @@ def _gram_rows(model: Model, signals: Tensor, layers: Sequence[str], *, keep_fre
     return found
 
 
-def _origin(model: Model, layer: str, contents: BankContents, settings: ComponentSettings) -> DimensionsRecord:
-    """A record, without what is known only once components are found."""
+def _origin(model: Model, contents: BankContents, settings: ComponentSettings) -> DimensionsRecord:
+    """A record without its layer and what is found there."""
     return DimensionsRecord(
         model=model.name,
         weights_sha256=model.weights_sha256(),
-        layer=layer,
+        layer="",
         keep_frequency=settings.keeps_frequency(model),
         method=settings.method,
         seed=settings.seed,

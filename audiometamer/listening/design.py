@@ -115,8 +115,7 @@ class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seconds : float
         How long each image is shown. Default 0.5.
     scale : int, optional
-        Size of a pixel of the image, in pixels of the page (CSS); smaller where the window is too small. Default: as large as
-        fits 400 pixels of the page.
+        Size of a pixel of the image, in pixels of the page (CSS), if the window allows. Default: as fits 400 of them.
     """
 
     seconds: Annotated[float, Meta(gt=0, le=60)] = 0.5
@@ -299,20 +298,11 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 D = TypeVar("D", bound=CommonDesign)
 DesignCheck = tuple[str, bool, str]  # a key of the design, whether its value is valid, and the message if it is not
-
-
-# Columns of the table of listeners, after which no question may be named.
-RESERVED_COLUMNS = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")
+RESERVED_COLUMNS = (*LISTENER_COLUMNS, "questionnaire", "list", "enrolled")  # names that no question may have
 
 
 def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[DesignCheck]] = lambda _design: ()) -> D:
-    """Read a design of some kind, and check what all designs share and `checks`.
-
-    Raises
-    ------
-    AudioMetamerError
-        If it cannot be read; all that is wrong with it is named.
-    """
+    """Read a design of some kind, and check what all designs share and `checks`; the error names all that is wrong."""
 
     def problems(design: D) -> Iterator[Problem]:
         yield from failed((*_common_checks(design), *checks(design)))
@@ -380,13 +370,17 @@ def read_text(path: Path, design: CommonDesign, name: str) -> str:
     """Read one of the texts of the design at `path`, or the example for it."""
     file: str | None = getattr(design.texts, name)
     found = design.example(name) if file is None else path.parent / file
-    try:
-        text = read_unicode(found)
-    except (OSError, ValueError) as error:
-        raise AudioMetamerError(f"{found} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
+    text = _read(found)
     if not text.strip():
         raise AudioMetamerError(f"{found} is empty")
     return text
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_unicode(path)
+    except (OSError, ValueError) as error:
+        raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
@@ -397,11 +391,7 @@ def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
 
 def read_answer_list(path: Path) -> list[str]:
     """Read the possible answers, in the order of the file."""
-    try:
-        lines = read_unicode(path).splitlines()
-    except (OSError, ValueError) as error:
-        raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
-    found = [line.strip() for line in lines if line.strip()]
+    found = [line.strip() for line in _read(path).splitlines() if line.strip()]
     if not found:
         raise AudioMetamerError(f"{path} names no answer")
     unique, message = check_unique(found)

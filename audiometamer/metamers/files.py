@@ -78,7 +78,8 @@ def find_metamer(out: Path, settings: Settings) -> Metamer | None:
     if found != settings:
         differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
         raise AudioMetamerError(
-            f"{result.path} exists and was made with another {', '.join(differing)}; choose another --out, or --overwrite it"
+            f"{result.path} exists and was made with different settings ({', '.join(differing)}); choose another --out, or "
+            "--overwrite it"
         )
     return metamer_from_result(result)
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+from audiometamer.display import Gallery
 from audiometamer.errors import AudioMetamerWarning, BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
@@ -142,7 +143,7 @@ def synthesize_into(
         metamers = existing.metamers | {
             metamer.evidence.settings: metamer for metamer in _make_rest(out, model, jobs, existing, null, options, progress)
         }
-        ordered = [metamers[settings] for settings in jobs if settings in metamers]
+        ordered = Gallery(metamers[settings] for settings in jobs if settings in metamers)
         _draw(out, model, ordered, seeds[0])
         write_index(out)
     return ordered
@@ -228,7 +229,7 @@ def _make_rest(
 ) -> Iterator[Metamer]:
     """Make and write what does not exist or is attempted again."""
     pending = [job for settings, job in jobs.items() if settings not in existing.metamers or settings in existing.reattempted]
-    reporter = _Reporter(progress, _begin(len(jobs), existing), len(pending))
+    reporter = _Reporter(progress, _begin(len(jobs), existing, len(pending)), len(pending))
     checkpoints = Checkpoints(partial(checkpoint_path, out))
     for metamer in iterate_metamers(model, pending, null=null, progress=reporter.step, checkpoints=checkpoints, **options):
         if metamer.evidence.settings in existing.reattempted:
@@ -238,15 +239,15 @@ def _make_rest(
         yield written
 
 
-def _begin(requested: int, existing: _Existing) -> FolderProgress:
+def _begin(requested: int, existing: _Existing, pending: int) -> FolderProgress:
     return FolderProgress(
-        0.0,
-        f"{len(existing.metamers)} of {requested} metamers exist already",
-        requested,
-        len(existing.metamers),
-        len(existing.rejudged),
-        sum(metamer.passed is True for metamer in existing.rejudged),
-        len(existing.reattempted),
+        fraction=0.0 if pending else 1.0,
+        message=f"{len(existing.metamers)} of {requested} metamers exist already",
+        requested=requested,
+        existing=len(existing.metamers),
+        rejudged=len(existing.rejudged),
+        rejudged_passed=sum(metamer.passed is True for metamer in existing.rejudged),
+        reattempted=len(existing.reattempted),
     )
 
 

@@ -250,7 +250,7 @@ def read_planned(stimulus_set: Path) -> list[PlannedRow]:
     if tuple(header) != PlannedRow._fields:
         raise AudioMetamerError(
             f"{path} has the columns {', '.join(header) or '(none)'}; it must have {', '.join(PlannedRow._fields)}: "
-            "`audiometamer run` writes it anew"
+            "`audiometamer run` rewrites it"
         )
     try:
         return msgspec.convert(rows, list[PlannedRow], strict=False)

@@ -63,7 +63,7 @@ def anova(
     permutations: int = 0,
     seed: int = 0,
 ) -> list[Effect]:
-    """Repeated measures or mixed analysis of variance.
+    """Repeated measures or mixed analysis of variance (Maxwell & Delaney 2004, Designing Experiments and Analyzing Data).
 
     Parameters
     ----------
@@ -92,11 +92,6 @@ def anova(
     AudioMetamerError
         If a value is missing, a factor has fewer than two levels or groups, or there are too few listeners for an error term.
 
-    Notes
-    -----
-    Sums of squares of orthonormal contrasts (Maxwell & Delaney 2004, Designing Experiments and Analyzing Data, ch. 11 to 14);
-    see `audiometamer.statistics.contrasts`.
-
     Examples
     --------
     Differences of 1 and 3 have mean 2 and standard error 1, so t = 2 and F = t².
@@ -113,13 +108,11 @@ def anova(
     effects = []
     for number, (factors, crossed) in enumerate(terms):
         ratio = f_ratio(table[None], codes, within=factors, between=crossed)
-        p_permutation = float("nan")
+        p = float("nan")
         if permutations:
-            p_permutation = permutation_p(
-                table, codes, within=factors, between=crossed, permutations=permutations, seed=(seed, number)
-            )
-        factor_names = [between] * crossed + [within[k] for k in factors]
-        effects.append(_effect(" × ".join(map(str, factor_names)), ratio, p_permutation, between=crossed, within=bool(factors)))
+            p = permutation_p(table, codes, within=factors, between=crossed, permutations=permutations, seed=(seed, number))
+        name = " × ".join([str(between)] * crossed + [within[k] for k in factors])
+        effects.append(_effect(name, ratio, p, between=crossed, within=bool(factors)))
     return effects
 
 

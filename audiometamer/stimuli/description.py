@@ -70,7 +70,7 @@ def readme(title: str, rows: Sequence[IndexRow], rights: Sequence[Mapping[str, s
     return f"""{WRITTEN_BY_US}
 # {title}
 
-Model metamers: sounds that a layer of a network cannot tell from a natural clip. {len(rows)} metamers of
+Model metamers: sounds that a layer of a network cannot distinguish from a natural clip. {len(rows)} metamers of
 {pluralize(len(rights), "clip")}; listed by audiometamer {__version__}.
 
 - Models: {"; ".join(weights)}.
@@ -78,23 +78,23 @@ Model metamers: sounds that a layer of a network cannot tell from a natural clip
 - Method: {"; ".join(methods)}.
 - Seeds: {first_few([str(seed) for seed in seeds], _MOST_NAMED)}.
 - Plan: `plan.toml`, with `clips.csv`; each later one is `plan-2.toml` and so on. `audiometamer run plan.toml`, in this folder,
-  makes what of it is missing.
-- Every sound has its settings, seeds, versions, loss and evidence in the `item.json` beside it.
+  makes its missing items.
+- The `item.json` beside every sound contains its settings, seeds, versions, loss and evidence.
 
 | model | layer | made | passed | failed | no verdict | pass rate |
 |---|---|---|---|---|---|---|
 {verdicts}
 
 A sound passes if it is closer to its clip at the layer than every random pair of natural sounds, and the model gives both the
-same label. Those that failed are kept, and say so.
+same label. Those that failed are kept and marked.
 
 ## Files
-`index.tsv`: a row for each sound. `clips.tsv`: what is known of the clips. `originals/`: the clips as the models take them.
+`index.tsv`: a row for each sound. `clips.tsv`: what is known about the clips. `originals/`: the clips as the models take them.
 `items/<clip>/<model>/<layer>_seed<k>-<key>/`: a sound and its record. `sha256sum -c MANIFEST.sha256` (or `audiometamer stimuli
 verify`) finds every file that has changed.
 
 ## Licences
-Of the clips; a metamer is made from its clip. Each clip is listed in `LICENCES.tsv`.
+The licences are those of the clips that the metamers are made from. Each clip is listed in `LICENCES.tsv`.
 
 {chr(10).join(f"- {licence}: {pluralize(count, 'clip')}" for licence, count in sorted(licences.items()))}
 {unknown}"""

@@ -104,16 +104,16 @@ class LayerEstimate:
 
 @dataclass(frozen=True)
 class PlanEstimate:
-    """What a plan comes to.
+    """The size and cost of a plan.
 
     Parameters
     ----------
     clips : int
-    rows : list of Row
+    rows : list of LayerEstimate
     n_bytes : int
-        Of the whole set.
+        Disk space of the whole set.
     reading : float
-        Seconds that it takes to load the models and read the clips.
+        Seconds for loading the models and reading the clips.
     """
 
     clips: int

@@ -1,7 +1,7 @@
 """Presentation copies of a set: PCM at a sound card's rate, one level for all, ramps, opaque names, and calibration sounds."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -90,17 +90,15 @@ def export(
         form.write(folder, written, settings)
         files = {name: file_of(name) for name in (NOISE, TONE)}
         write_text(folder / "README.md", readme(written, settings, files, level=level, lowered=sounds.lowered_db))
-        write_key(names_key_file(key), draws)
-        about = _about(stimulus_set, selection) | {
-            "to": to, "sounds": len(written), "settings": settings, "lowered_by_db": round(sounds.lowered_db, 3),
-            "calibration_rms_db": round(level, 3),
+        about = {
+            **_origin(stimulus_set, selection), "to": to, "sounds": len(written), "settings": settings,
+            "lowered_by_db": round(sounds.lowered_db, 3), "calibration_rms_db": round(level, 3),
         }  # fmt: skip
-        write_json(key.with_suffix(".json"), about)
-        write_private(key, table_text((*KEY_COLUMNS, *columns_about(written)), (sound.row() for sound in written)))
+        _write_key(key, draws, written, about)
     return written
 
 
-def _about(stimulus_set: Path, selection: Path | None) -> dict[str, Any]:
+def _origin(stimulus_set: Path, selection: Path | None) -> dict[str, Any]:
     """What an export was made from."""
     return {
         "audiometamer": __version__,
@@ -108,6 +106,13 @@ def _about(stimulus_set: Path, selection: Path | None) -> dict[str, Any]:
         "set_manifest_sha256": manifest_sha256(stimulus_set),
         "selection_sha256": None if selection is None else file_sha256(selection),
     }
+
+
+def _write_key(key: Path, draws: Draws, sounds: Sequence[ExportedSound], about: Mapping[str, Any]) -> None:
+    """Write the private key of the names, how the export was made, and last what each sound is."""
+    write_key(names_key_file(key), draws)
+    write_json(key.with_suffix(".json"), about)
+    write_private(key, table_text((*KEY_COLUMNS, *columns_about(sounds)), (sound.row() for sound in sounds)))
 
 
 def default_key_file(out: Path) -> Path:

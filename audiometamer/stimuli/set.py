@@ -6,16 +6,17 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.io.files import is_temporary, write_json, write_text
 from audiometamer.io.locks import file_lock
-from audiometamer.io.tables import write_table
+from audiometamer.io.tables import read_table, write_table
 from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
 from audiometamer.metamers.folder_kinds import check_set, is_set
-from audiometamer.metamers.layout import ITEMS
+from audiometamer.metamers.layout import INDEX, ITEMS
 from audiometamer.metamers.results import iterate_results, read_results
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
 from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
 from audiometamer.stimuli.index import IndexRow, index_row, write_index
 from audiometamer.stimuli.layout import CLAIMS, CLIPS, DESCRIPTION, LICENCES, MANIFEST, ORIGINALS, README
-from audiometamer.stimuli.verify import lists_all, write_manifest
+from audiometamer.stimuli.proof import is_record
+from audiometamer.stimuli.verify import lists_all, read_manifest, write_manifest
 
 _OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS)  # folders that they write into
 
@@ -73,11 +74,17 @@ def finalize(stimulus_set: Path, *, clips: Path) -> None:
     with file_lock(stimulus_set / LOCK):
         known = known_clips(stimulus_set)
         about = merge_clips(known, read_clip_table(clips))
-        if file_stamp(stimulus_set / MANIFEST) != before and about == known and lists_all(stimulus_set):
+        if file_stamp(stimulus_set / MANIFEST) != before and about == known and _is_up_to_date(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
         if rows := list(map(index_row, iterate_results(stimulus_set, whole=True))):
             _write(stimulus_set, rows, about)
+
+
+def _is_up_to_date(stimulus_set: Path) -> bool:
+    """Whether manifest and index list every item: one may be finished after another run has written its index."""
+    n_items = sum(is_record(file) and file.count("/") == 4 for file in read_manifest(stimulus_set))  # attempts lie deeper
+    return lists_all(stimulus_set) and len(read_table(stimulus_set / INDEX)) == n_items
 
 
 def _remove_leftovers(stimulus_set: Path) -> None:

@@ -103,7 +103,7 @@ def test_an_existing_result_of_other_settings_is_not_overwritten_unasked(tmp_pat
     assert main(["synth", "speech.wav", *QUICK]) == 0
     made = (tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.wav").read_bytes()
     error = refused(capsys, "synth", "speech.wav", *MODEL, "--layers", "relu0,final", "--steps", "41")
-    assert "was made with another steps; choose another --out, or --overwrite" in error
+    assert "was made with different settings (steps); choose another --out, or --overwrite" in error
     assert (tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.wav").read_bytes() == made
     assert main(["synth", "speech.wav", *MODEL, "--layers", "relu0,final", "--steps", "41", "--overwrite"]) == 0
     assert (tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.wav").read_bytes() != made

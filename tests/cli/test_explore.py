@@ -42,7 +42,7 @@ def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch
         assert "relu0      12 × 12" in out
         assert "relu1        8 × 8" in out
     assert asked_for == [["relu1"]]
-    assert "there already: relu0, relu1" in out
+    assert "already found: relu0, relu1" in out
     assert (found / "again" / "relu0" / "dimensions.json").stat().st_mtime_ns == written
     assert {path.name: path.read_bytes() for path in (found / "again").glob("relu1/*")} == whole
 

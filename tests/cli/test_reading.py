@@ -54,6 +54,7 @@ def test_a_name_that_is_not_utf_8_is_read_and_stored_as_text(capsys):
     assert main(["report", "metamers"]) == 0
 
 
+@pytest.mark.slow
 def test_pipes_are_clips(capsys):
     command = [sys.executable, "-m", "audiometamer", "synth", *QUICK]
     content = write_noise().read_bytes()

@@ -10,7 +10,7 @@ from tiny_exploration import image_dimensions, image_model, images, sound_dimens
 
 import audiometamer as am
 from audiometamer.dimensions import moving
-from audiometamer.dimensions.calibration import CalibrationRow, calibrate, change_to_request, read_calibration, write_calibration
+from audiometamer.dimensions.calibration import calibrate, read_calibration, write_calibration
 from audiometamer.dimensions.catalogue import write_catalogue
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.dimensions.ladder import read_ladder
@@ -18,7 +18,7 @@ from audiometamer.dimensions.ladder_files import write_moved
 from audiometamer.dimensions.moved import Move
 from audiometamer.dimensions.moving import all_moves, move
 from audiometamer.dimensions.moving_methods import METHODS
-from audiometamer.dimensions.physical import modulation_distance, physical_distances
+from audiometamer.dimensions.physical import modulation_distance
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_table
@@ -171,16 +171,6 @@ def test_modulation_distance_of_closed_forms():
     assert modulation_distance(torch.zeros(4, 4), torch.ones(4, 4)) == 0
 
 
-def test_physical_distances_of_a_louder_image():
-    (image,) = images(1)
-    (found,) = physical_distances(image_model(), image.samples[None], 0.9 * image.samples[None])
-    assert found.snr_db == pytest.approx(20, abs=1e-3)
-    assert found.level_db == pytest.approx(20 * torch.tensor(0.9).log10().item(), abs=1e-3)
-    assert found.modulation == pytest.approx(0.1, abs=1e-4)
-    (same,) = physical_distances(image_model(), image.samples[None], image.samples[None])
-    assert (same.snr_db, same.modulation, same.level_db) == (None, 0, 0)
-
-
 def test_a_ladder_is_written_and_read(model, dimensions, moved, tmp_path):
     pictures = write_catalogue(model, moved, tmp_path)
     assert [p.name for p in pictures] == ["relu0_0.png", "relu1_2.png", "relu0_1.png"]
@@ -223,15 +213,3 @@ def test_calibration(moved, tmp_path):
     )
     with pytest.raises(AudioMetamerError, match="is no calibration"):
         read_calibration(tmp_path / "calibration.tsv")
-
-
-def test_what_to_wish_for():
-    def row(requested, reached):
-        return CalibrationRow("d", requested, 3, reached, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-    table = [row(1.0, 0.5), row(2.0, 0.4), row(4.0, 1.0)]  # the wish for 2 came to less than that for 1
-    assert [change_to_request(table, "d", r) for r in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx([0, 0.5, 1, 2.5, 4])
-    with pytest.raises(AudioMetamerError, match=r"d was calibrated for reached changes from 0 to 1, not for 1\.2"):
-        change_to_request(table, "d", 1.2)
-    with pytest.raises(AudioMetamerError, match="has no dimension 'e'; it has d"):
-        change_to_request(table, "e", 1.0)

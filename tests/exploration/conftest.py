@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import tiny_models
-from tiny_built import write_design, write_online_design
+from tiny_built import course_of, take, write_design, write_online_design
 from tiny_experiment import write_names_key
 
 from audiometamer.exploration import build as building
@@ -39,3 +39,21 @@ def online(exploration, online_design):
         patched.setattr(building, "write_page", lambda page, _sentences: page.symlink_to(exploration / "page"))
         building.build(online_design, online_design.parent / "built", key=write_names_key(online_design.parent))
     return online_design.parent / "built"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """For designs and their ladder."""
+    return tmp_path_factory.mktemp("course")
+
+
+@pytest.fixture(scope="module")
+def course(folder):
+    """The trials of the tiny design, without an experiment around them."""
+    return course_of(folder)
+
+
+@pytest.fixture(scope="module")
+def heard(course):
+    """All trials of one listener."""
+    return take(course)

@@ -41,7 +41,7 @@ def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     assert main(["explore", "rehearse", str(short), "--out", str(out), *options]) == 0
     told = capsys.readouterr().out
     assert "1 listeners (1 finished)" in told
-    assert "0 lost, 0 there twice" in told
+    assert "0 lost, 0 stored twice" in told
     trials = read_answered_trials(out / "trials.tsv")
     assert all(trial.correct for trial in trials if trial.dimension != "relu0/0/-")
 
@@ -60,7 +60,7 @@ def test_rehearse_serves_on_the_device_that_is_asked_for(exploration, tmp_path, 
         (["--d-prime", "much"], "--d-prime is 'much'; it must be a number, or DIMENSION=D as in relu2/0/+=3"),
         (["--d-prime", "relu7/0/+=2"], "has no dimension 'relu7/0/+'; it has relu0/0/+, relu0/0/-, relu1/2/+"),
         (["--d-prime", "-1"], "d′ is -1; it must be 0 or more"),
-        (["--listeners", "5"], "5 listeners are wanted, and there are 4 lists"),
+        (["--listeners", "5"], "5 listeners were requested, and there are 4 lists"),
     ],
 )
 def test_rehearsals_that_cannot_be(exploration, tmp_path, capsys, arguments, told):

@@ -95,6 +95,7 @@ def test_one_that_cannot_be_opened_is_told_in_a_line(opened, told):
         MoverProcess(opened)
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_is_started_again_three_times(teller):
     assert teller.batch_size == 3
     for k in range(1, 4):

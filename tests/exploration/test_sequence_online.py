@@ -14,7 +14,7 @@ from tiny_ladder import record, write_moved_stimulus
 
 from audiometamer.exploration import sequence as sequence_module
 from audiometamer.exploration.render_queue import MoveRequest, RenderQueue
-from audiometamer.exploration.trial_stimuli import RecentFiles, trial_wav
+from audiometamer.exploration.trial_stimuli import trial_wav
 from audiometamer.listening.adaptive import CompletedTrial
 
 ONLINE = DESIGN.replace("[practice]", '[making]\nway = "online"\ndimensions = "x"\nlongest_wait = 0.3\nahead = 2\n\n[practice]')
@@ -124,13 +124,6 @@ def test_nothing_is_rendered_for_one_that_is_there_already(course, rendered, tmp
     render_queue = FakeQueue(lambda *request: write_moved_stimulus(tmp_path / "made", record(*request)))
     having(course, render_queue).decide(wanted, lambda: 0.0, lambda: False)
     assert rendered[1] == []
-
-
-def test_of_wavs_the_latest_are_kept():
-    kept = RecentFiles(2)
-    for k in range(3):
-        kept.keep(str(k), bytes([k]))
-    assert [kept.get(str(k)) for k in range(3)] == [None, b"\x01", b"\x02"]
 
 
 def test_nobody_waits_while_the_trial_before_is_heard(course, rendered):

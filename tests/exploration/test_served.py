@@ -134,6 +134,7 @@ def browsed(folder, database, probability):
     return trials_of(database, read)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_real_page_with_a_ladder(short, tmp_path):
     heard = browsed(short, tmp_path / "answers.db", by_rule)
@@ -142,6 +143,7 @@ def test_the_real_page_with_a_ladder(short, tmp_path):
     assert read_exploration(short).adaptive.next(1, heard) is None
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_real_page_with_sounds_made_online(online, tmp_path):
     heard = browsed(online, tmp_path / "answers.db", lambda decided: 1.0 if decided.about["wished"] > 0.3 else 0.0)
@@ -154,6 +156,7 @@ def test_the_real_page_with_sounds_made_online(online, tmp_path):
     assert all((online / about.moved).is_file() and about.moved.startswith("made/") for about in made)
 
 
+@pytest.mark.slow
 def test_kill_minus_9_while_sounds_are_made(online, tmp_path):
     """Continued with the same trial, the same sound, and what was made before."""
     database = tmp_path / "answers.db"
@@ -174,6 +177,7 @@ def test_kill_minus_9_while_sounds_are_made(online, tmp_path):
     restarted.communicate()
 
 
+@pytest.mark.slow
 def test_the_process_that_makes_sounds_is_killed(online, tmp_path, capfd):
     """Listeners go on with the ladder, the log tells it, and what comes after is made by another process."""
     folder = shutil.copytree(online, tmp_path / "e", symlinks=True, ignore=shutil.ignore_patterns("made"))

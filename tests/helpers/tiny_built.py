@@ -62,6 +62,12 @@ def course_of(folder: Path, text: str = DESIGN) -> ExplorationSequence:
     return ExplorationSequence(folder, design, read_ladder(folder / "ladder"), Draws(design.seed, None))
 
 
+def of_settings(folder: Path, old: str, new: str) -> ExplorationSequence:
+    """The trials of the tiny design with a part of it replaced."""
+    assert old in DESIGN
+    return course_of(folder, DESIGN.replace(old, new))
+
+
 def decide(course, wanted):
     """At once."""
     return course.decide(wanted, lambda: 0.0, lambda: False)

@@ -108,6 +108,7 @@ def test_a_sound_that_is_none_is_told(session):
     session.complaints.clear()
 
 
+@pytest.mark.slow
 def test_a_listener_who_reloads_and_opens_another_window(session):
     page = session.open(SEEN)
     begin(page)

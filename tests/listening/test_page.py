@@ -238,6 +238,7 @@ def finish(page):
     heading(page, "Your answers are saved.")
 
 
+@pytest.mark.slow
 def test_a_whole_experiment_by_keyboard(session):
     """And nothing that the browser was sent names a condition, or an answer before it was given."""
     s = session()
@@ -446,6 +447,7 @@ def test_it_goes_on_after_a_reload_and_in_another_browser(session):
     assert len(s.answers()) == 3
 
 
+@pytest.mark.slow
 def test_an_answer_is_kept_while_the_server_is_away(session):
     """Killed, the page even closed; the answer is sent when both are there again."""
     s = session(NO_CHECK)

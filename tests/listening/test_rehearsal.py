@@ -80,7 +80,7 @@ def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--listeners", 7], "7 listeners are wanted, and there are 6 lists"),
+        (["--listeners", 7], "7 listeners were requested, and there are 6 lists"),
         (["--accuracy", "relu0"], "--accuracy is 'relu0'; it must be CONDITION=P, as in relu0=0.8"),
         (["--accuracy", "relu7=1"], "there is no condition 'relu7'"),
         (["--guesses", "2"], "2.0 is not in the range 0<=x<=1"),

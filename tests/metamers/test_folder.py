@@ -114,7 +114,8 @@ def test_a_new_null_judges_again(tiny):
     reports = []
     (metamer,) = synthesize_into("metamers", tiny, make_clip("a", 0), "relu0", null=null, progress=reports.append, **QUICK)
     assert metamer.passed is True
-    assert (reports[0].rejudged, reports[0].rejudged_passed, reports[0].reattempted) == (1, 1, 0)
+    (report,) = reports
+    assert (report.rejudged, report.rejudged_passed, report.reattempted, report.fraction) == (1, 1, 0, 1.0)
     assert load_metamer("metamers/a/tiny/relu0_seed0.json").passed is True
 
 
@@ -122,11 +123,19 @@ def test_a_new_null_judges_again(tiny):
     ("clips", "options", "message"),
     [
         ("other", {}, "is another clip called 'a'"),
-        ("same", {"steps": 21}, "was made with another steps; choose another --out"),
-        ("same", {"loss": lambda a, t: (a - t).flatten(1).abs().sum(1)}, "was made with another loss; choose another --out"),
-        ("same", {"domain": Waveform(deviation=0.01)}, "was made with another domain; choose another --out"),
-        ("same", {"penalty": lambda x: x.square().sum(1)}, "was made with another penalty; choose another --out"),
-        ("same", {"method": replace(METHODS["feather2023"], margin=0.5)}, "was made with another method; choose another --out"),
+        ("same", {"steps": 21}, r"was made with different settings \(steps\); choose another --out"),
+        (
+            "same",
+            {"loss": lambda a, t: (a - t).flatten(1).abs().sum(1)},
+            r"was made with different settings \(loss\); choose another --out",
+        ),
+        ("same", {"domain": Waveform(deviation=0.01)}, r"was made with different settings \(domain\); choose another --out"),
+        ("same", {"penalty": lambda x: x.square().sum(1)}, r"was made with different settings \(penalty\); choose another --out"),
+        (
+            "same",
+            {"method": replace(METHODS["feather2023"], margin=0.5)},
+            r"was made with different settings \(method\); choose another --out",
+        ),
         ("both", {}, "two different clips are called 'a'"),
         ("short", {}, "clip 'a' has 500 samples at 4000 Hz; tiny takes 1000"),
     ],

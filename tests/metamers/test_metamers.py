@@ -195,7 +195,9 @@ def test_what_find_metamer_is_known_by_its_settings(tmp_path, tiny, metamers):
     path = metamer.save(tmp_path)
     assert torch.equal(find_metamer(tmp_path, settings).samples, metamer.samples)
     assert settings == settings_of(tiny, metamer.clip, settings.layer, settings.seed, method="default", steps=None)
-    with pytest.raises(am.AudioMetamerError, match="exists and was made with another steps; choose another --out"):
+    with pytest.raises(
+        am.AudioMetamerError, match=r"exists and was made with different settings \(steps\); choose another --out"
+    ):
         find_metamer(tmp_path, replace(settings, steps=3))
     path.with_suffix(".json").unlink()
     assert find_metamer(tmp_path, settings) is None  # a WAV without its record is unfinished

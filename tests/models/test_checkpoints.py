@@ -1,158 +1,27 @@
-"""Checkpoints in the published layout, with random weights: both forms of keys, the duplicates, the front-end buffers."""
+"""Files of weights: what is read, what needs trust, and what is refused in one line."""
 
 import argparse
 import pickle
 import re
-import warnings
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import NotPlain, network, published
 from safetensors.torch import save_file
 
 import audiometamer as am
-from audiometamer.cli import main
 from audiometamer.models.checkpoints import read_checkpoint
-from audiometamer.models.published_checkpoints import import_checkpoint
 from audiometamer.models.state_dicts import network_state
-from audiometamer.networks import CochCNN9, CochResNet50
-
-WORDS = ["__nullSignal__", "about", "above"]
-HEADS = {"signal/word_int": WORDS, "signal/speaker_int": ["anna", "bert"], "noise/labels_binary_via_int": ["wind"]}
-
-
-class NotPlain:
-    """Something that a pickle of tensors and containers does not hold, as the optimisers and schedules in published files are."""
-
-
-def network(kind, outputs=3):
-    torch.manual_seed(0)
-    made = CochCNN9(outputs, width=0.05) if kind == "cochcnn9" else CochResNet50(outputs, width=0.07, blocks=(1, 2, 1, 1))
-    return made.eval()
-
-
-def published(made, *, numbered=True, extra=None):
-    """The layout of a published file around a network's tensors."""
-    inner = "module.model.1." if numbered else "module.model."
-    tensors = {}
-    for key, tensor in made.state_dict().items():
-        tensors[inner + key] = tensor
-        tensors["module.attacker.model." + key] = tensor + 1
-    front = "module.model.0." if numbered else "module.preproc."
-    tensors[front + "full_rep.rep.cochlear_filters"] = torch.zeros(4, 9)
-    tensors["module.attacker.preproc.full_rep.rep.window"] = torch.zeros(3)
-    tensors["module.preproc.mean"] = torch.zeros(1)
-    return {"model": tensors, "optimizer": extra or {"state": {}}, "schedule": None, "epoch": 150}
-
-
-@pytest.fixture
-def write(tmp_path):
-    def written(content, **options):
-        path = tmp_path / "checkpoint.pt"
-        torch.save(content, path, **options)
-        return path
-
-    return written
-
-
-@pytest.mark.parametrize("numbered", [True, False])
-@pytest.mark.parametrize("kind", ["cochcnn9", "cochresnet50"])
-def test_both_forms_of_keys(tmp_path, write, kind, numbered):
-    made = network(kind)
-    import_checkpoint(write(published(made, numbered=numbered)), network=kind, labels={"word": WORDS}, out=tmp_path / "imported")
-    model = am.load_model(tmp_path / "imported")
-    assert model.label("word", 0) == "__nullSignal__"
-    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        torch.testing.assert_close(model(sound), made(am.Cochleagram()(sound)), rtol=0, atol=0)
-
-
-def test_several_heads(tmp_path, write):
-    made = network("cochcnn9", {task: len(names) for task, names in HEADS.items()})
-    import_checkpoint(write(published(made)), network="cochcnn9", labels=HEADS, out=tmp_path / "three")
-    model = am.load_model(tmp_path / "three")
-    assert model.layers[-3:] == tuple(f"final/{task}" for task in HEADS)
-    assert model.label("signal/speaker_int", 1) == "bert"
-    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        recorded, output = am.record(model, sound, model.layers[-3:]), model(sound)
-    for task in HEADS:
-        torch.testing.assert_close(recorded[f"final/{task}"], output[task])
-        assert model.tasks_determined_by(f"final/{task}/units=0", HEADS) == [task]
-    assert model.card.multi_label == ["noise/labels_binary_via_int"]  # no other task's sounds have several labels
-
-
-def test_the_task_of_noises_has_several_labels(tmp_path, write):
-    import_checkpoint(write(published(network("cochcnn9"))), network="cochcnn9", labels={"noise": WORDS}, out=tmp_path / "noises")
-    assert am.load_model(tmp_path / "noises").card.multi_label == ["noise"]
-
-
-def test_a_bare_state_dict(write):
-    made = network("cochcnn9")
-    state, _ = network_state(read_checkpoint(write(made.state_dict())), made.state_dict())
-    assert state.keys() == made.state_dict().keys()
 
 
 @pytest.mark.parametrize("newer", [True, False])
 def test_what_is_not_plain_needs_trust(write, newer):
     path = write(published(network("cochcnn9"), extra={"made by": NotPlain()}), _use_new_zipfile_serialization=newer)
-    with pytest.raises(am.AudioMetamerError, match=r"test_checkpoints.NotPlain.*--trust"):
+    with pytest.raises(am.AudioMetamerError, match=r"checkpoint_files.NotPlain.*--trust"):
         read_checkpoint(path)
     assert "module.preproc.mean" in read_checkpoint(path, trust=True)["model"]
-
-
-PREFIXES = ("", "module.", "model.", "module.model.", "_orig_mod.", "network.", "encoder.net.0.", "student.backbone.")
-
-
-@pytest.mark.parametrize("under", [(), ("state_dict",), ("model",), ("model_state_dict",), ("checkpoint", "net")])
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_weights_are_found_in_whatever_was_saved(write, under, prefix):
-    state = network("cochresnet50").state_dict()
-    content = {prefix + key: tensor for key, tensor in state.items()}
-    if prefix:
-        content |= {"n_averaged": torch.tensor(3), "normalizer.new_mean": torch.zeros(3, 1, 1), "criterion.weight": torch.ones(3)}
-    for key in reversed(under):
-        content = {
-            key: content,
-            "epoch": 90,
-            "best_acc1": torch.tensor(70.1),
-            "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}},
-        }
-    found, _ = network_state(read_checkpoint(write(content)), state)
-    assert found.keys() == state.keys()
-    assert all(torch.equal(found[key], state[key]) for key in state)
-
-
-def test_wrappers_around_single_modules_and_lists(write):
-    state = network("cochresnet50").state_dict()
-    wrapped = {f"module.{key.replace('layer2.', 'layer2._orig_mod._fsdp_wrapped_module.')}": t for key, t in state.items()}
-    for content in (wrapped, [wrapped, {"epoch": 3}], {"models": (wrapped,)}):
-        found, _ = network_state(read_checkpoint(write(content)), state.keys())
-        assert found.keys() == state.keys()
-
-
-def test_the_network_itself_is_preferred_to_its_copies(write):
-    state = network("cochcnn9").state_dict()
-    ema = {key: tensor + 1 for key, tensor in state.items()}
-    twins = {f"module.attacker.model.{key}": tensor + 1 for key, tensor in state.items()}
-    for content in ({"model_ema": ema, "model": state}, {"teacher": ema, "student": state}, {"model": twins | state}):
-        found, _ = network_state(read_checkpoint(write(content)), state.keys())
-        assert all(torch.equal(found[key], state[key]) for key in state)
-    alone, _ = network_state(read_checkpoint(write({"state_dict_ema": ema, "epoch": 3})), state.keys())
-    assert all(torch.equal(alone[key], ema[key]) for key in state)
-
-
-def test_two_equally_good_networks_are_told(write):
-    state = network("cochcnn9").state_dict()
-    content = {"left": state, "right": {key: tensor + 1 for key, tensor in state.items()}}
-    with pytest.warns(am.AudioMetamerWarning, match="those under 'left' are taken, not right"):
-        assert torch.equal(network_state(read_checkpoint(write(content)), state.keys())[0]["conv0.weight"], state["conv0.weight"])
-    content["right"] = dict(state)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert network_state(read_checkpoint(write(content)), state.keys())[0].keys() == state.keys()
 
 
 def test_numbers_of_numpy_and_arguments_stand_beside_weights(write):
@@ -183,90 +52,6 @@ def test_a_whole_module_needs_trust(write):
     with pytest.raises(am.AudioMetamerError, match=r"torch\.nn\.modules\.linear\.Linear.*; if you trust whoever made it, say so"):
         read_checkpoint(path)
     assert network_state(read_checkpoint(path, trust=True), ["weight", "bias"])[0].keys() == {"weight", "bias"}
-
-
-def test_half_precision_and_no_counters_of_batches(tmp_path, write):
-    made = network("cochcnn9")
-    state = {key: tensor.half() for key, tensor in made.state_dict().items() if not key.endswith("num_batches_tracked")}
-    import_checkpoint(write(state), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "half")
-    imported = am.load_model(tmp_path / "half").network
-    assert imported.conv0.weight.dtype == torch.float32
-    assert torch.equal(imported.conv0.weight, made.conv0.weight.half().float())
-
-
-@pytest.mark.parametrize(("key", "bad"), [("classification.weight", float("nan")), ("batchnorm1.running_var", float("inf"))])
-def test_weights_that_are_not_finite(tmp_path, write, key, bad):
-    state = network("cochcnn9").state_dict()
-    state[key].flatten()[1] = bad
-    path = write(state)
-    with pytest.raises(am.AudioMetamerError, match=rf"checkpoint\.pt has weights that are not finite: {key} \(1 of \d+\)$"):
-        import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
-    assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.pt"}
-
-
-@pytest.mark.parametrize(
-    ("published_name", "ours", "layers"),
-    [
-        ("kell2018", "cochcnn9", {"relu0_fakerelu": "relu0", "relufc_fakerelu": "relufc"}),
-        ("resnet50", "cochresnet50", {"conv1_relu1_fake_relu": "conv1_relu1", "layer4_fake_relu": "layer4"}),
-    ],
-)
-def test_published_names(tmp_path, write, published_name, ours, layers):
-    import_checkpoint(write(published(network(ours))), network=published_name, labels={"word": WORDS}, out=tmp_path / "imported")
-    model = am.load_model(tmp_path / "imported")
-    assert model.card.network.name == type(network(ours)).__name__
-    sound = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
-    for alias, layer in {"input_after_preproc": "cochleagram", "avgpool": "avgpool", **layers}.items():
-        assert model.canonical(alias) == layer
-        assert torch.equal(am.record(model, sound, alias), am.record(model, sound, layer))
-
-
-def test_what_does_not_fit_is_named(tmp_path, write):
-    content = published(network("cochcnn9"))
-    content["model"]["module.model.1.conv9.weight"] = content["model"].pop("module.model.1.conv2.weight")
-    content["model"]["module.model.1.conv3.weight"] = torch.zeros(2, 2)
-    where = r"checkpoint\.pt \(under 'model\.module\.model\.1'\) does not fit CochCNN9: "
-    message = where + r"missing: conv2.weight; left over: conv9.weight; of another shape: conv3.weight$"
-    with pytest.raises(am.AudioMetamerError, match=message):
-        import_checkpoint(write(content), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
-
-
-def test_what_does_not_fit_is_told_briefly(tmp_path, write):
-    odd = {f"module.encoder.block{i}.weight": torch.zeros(2) for i in range(300)}
-    message = (
-        r"its tensors are module\.encoder\.block0\.weight, .* and 297 more; the network's are batchnorm0\.weight, .* and 21 more$"
-    )
-    with pytest.raises(am.AudioMetamerError, match=message) as told:
-        import_checkpoint(write(odd), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
-    assert len(str(told.value).removeprefix(str(tmp_path))) < 300
-    half = dict(list(network("cochcnn9").state_dict().items())[:10])
-    with pytest.raises(am.AudioMetamerError, match=r"holds no read-out|missing: .* more") as told:
-        import_checkpoint(write(half), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
-    assert len(str(told.value).removeprefix(str(tmp_path))) < 300
-
-
-def test_labels_must_fit(tmp_path, write):
-    with pytest.raises(am.AudioMetamerError, match="has outputs word: 3; the labels are word: 2"):
-        import_checkpoint(
-            write(published(network("cochcnn9"))), network="cochcnn9", labels={"word": WORDS[:2]}, out=tmp_path / "new"
-        )
-
-
-def test_labels_of_more_tasks_than_the_checkpoint_has(tmp_path, write):
-    """As the published label file names words and speakers, whichever of them a network was trained on."""
-    labels = {"speaker": ["anna", "bert"], "word": WORDS}
-    import_checkpoint(write(published(network("cochcnn9"))), network="cochcnn9", labels=labels, out=tmp_path / "one")
-    assert am.load_model(tmp_path / "one").labels == {"word": WORDS}
-    heads = {"signal/word_int": 3, "signal/speaker_int": 2}
-    import_checkpoint(write(published(network("cochcnn9", heads))), network="cochcnn9", labels=labels, out=tmp_path / "two")
-    assert am.load_model(tmp_path / "two").labels == {"signal/word_int": WORDS, "signal/speaker_int": ["anna", "bert"]}
-
-
-def test_labels_that_could_be_either(tmp_path, write):
-    labels = {"word": WORDS, "speaker": ["anna", "bert", "carl"]}
-    with pytest.raises(am.AudioMetamerError, match="has outputs word or speaker: 3; the labels are word: 3, speaker: 3"):
-        import_checkpoint(write(published(network("cochcnn9"))), network="cochcnn9", labels=labels, out=tmp_path / "new")
 
 
 def test_other_files(tmp_path, write):
@@ -307,15 +92,6 @@ def test_a_pickle_that_asks_for_nothing_gets_no_advice_to_trust_it(tmp_path):
     with pytest.raises(am.AudioMetamerError, match=r"is not a file that torch\.save wrote: Unsupported operand") as told:
         read_checkpoint(tmp_path / "odd.pt")
     assert "--trust" not in str(told.value)
-
-
-def test_a_folder_within_a_file(tmp_path, write):
-    path = write(published(network("cochcnn9")))
-    with pytest.raises(am.AudioMetamerError, match=r"^could not write .*checkpoint\.pt.new: Not a directory") as told:
-        import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "new")
-    assert "\n" not in str(told.value)
-    with pytest.raises(am.AudioMetamerError, match=r"could not write .*further.new: Not a directory"):
-        import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "further" / "new")
 
 
 def rewritten(path, change, compression=zipfile.ZIP_STORED):
@@ -377,39 +153,6 @@ def test_keys_that_would_take_without_end_to_hash_are_refused(write, newer):
     else:
         path.write_bytes(pickle.dumps(torch.serialization.MAGIC_NUMBER, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2) + key)
     assert "is not a file that torch.save wrote: its keys are tuples of tuples without end" in refused(path)
-
-
-def test_containers_that_hold_themselves_are_searched_once(write):
-    content = {"conv.weight": torch.zeros(3)}
-    content["self"] = content
-    laughs = [content]
-    for _ in range(60):
-        laughs = [laughs, laughs]
-    deep = []
-    for _ in range(5000):
-        deep = [deep]
-    state, _ = network_state({"a": laughs, "b": deep}, ["conv.weight"])
-    assert list(state) == ["conv.weight"]
-
-
-def test_the_command(tmp_path, write, capsys):
-    path = write(published(network("cochcnn9")))
-    labels, out = tmp_path / "labels.txt", tmp_path / "mine"
-    labels.write_text("\n".join(WORDS))
-    command = ["import-checkpoint", str(path), "--network", "cochcnn9", "--labels", str(labels), "--out", str(out)]
-    assert main(command) == 0
-    told = capsys.readouterr()
-    assert "is a model" in told.out
-    assert f"audiometamer null SOUNDS --model {out} --out {out}/null.json" in told.err
-    assert main(command) == 2
-    assert "exists already" in capsys.readouterr().err
-    labels.with_suffix(".pckl").write_bytes(pickle.dumps({"word_idx_to_word": dict(enumerate(WORDS))}))
-    assert main([*command[:-3], str(labels.with_suffix(".pckl")), "--out", str(tmp_path / "published")]) == 0
-    assert am.load_model(tmp_path / "published").labels == {"word": WORDS}
-    capsys.readouterr()
-    labels.with_suffix(".toml").write_text("word = 3")
-    assert main([*command[:-3], str(Path(labels).with_suffix(".toml")), "--out", str(tmp_path / "other")]) == 2
-    assert "is not a list of labels" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("error")

@@ -112,6 +112,7 @@ def spectemp():
     return am.networks.SpecTemp(10).eval()
 
 
+@pytest.mark.slow
 def test_spectemp_shapes(spectemp):
     model = am.Model(spectemp.requires_grad_(False), signal_shape=(211, 390), bounds=(0, 10), check=False)
     shapes = {layer: tuple(a.shape[1:]) for layer, a in am.record(model, torch.rand(1, 211, 390), model.layers).items()}

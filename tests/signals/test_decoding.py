@@ -426,17 +426,20 @@ def test_headerless_files_are_refused_with_the_command_that_converts_them(tmp_pa
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A tone of 440 Hz as telephones and browsers save it, 2 s."""
+    """A tone of 440 Hz, 2 s, as telephones and browsers save it and as the sound of a film."""
     folder = tmp_path_factory.mktemp("telephone")
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(96_000) / 48_000)
     soundfile.write(folder / "tone.wav", np.stack([tone, tone / 2], axis=1), 48_000)
     for name in ("x.m4a", "x.webm", "x.wma", "x.aac"):
         subprocess.run(["ffmpeg", "-v", "error", "-i", folder / "tone.wav", folder / name], check=True)
+    picture = ["-f", "lavfi", "-i", "color=size=32x32:rate=5"]
+    film = [*picture, "-i", folder / "tone.wav", "-shortest", folder / "film.mp4"]
+    subprocess.run(["ffmpeg", "-v", "error", *film], check=True)
     return folder
 
 
 @pytest.mark.programs
-@pytest.mark.parametrize("name", ["x.m4a", "x.webm", "x.wma", "x.aac"])
+@pytest.mark.parametrize("name", ["x.m4a", "x.webm", "x.wma", "x.aac", "film.mp4"])
 def test_what_ffmpeg_decodes_is_read(recorded, name):
     samples, rate = read_samples(recorded / name)
     assert rate == 48_000

@@ -68,6 +68,7 @@ def assert_is_true_of_items(folder):
         assert all(kind == "extra" or (kind == "changed" and "/" not in file) for kind, file in verify(folder))
 
 
+@pytest.mark.slow
 def test_fifty_kills_lose_nothing_and_make_nothing_twice(tmp_path):
     rng, folder, log = random.Random(0), tmp_path / "set", tmp_path / "log"
     path = write_plan(tmp_path, ONE_BY_ONE.replace("[0, 1]", "[0]"), n_clips=2)

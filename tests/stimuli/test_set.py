@@ -125,6 +125,31 @@ def test_a_run_that_made_nothing_ends_without_an_index(tmp_path):
     assert not (tmp_path / "index.tsv").exists()
 
 
+def test_an_item_made_between_the_index_and_the_manifest_of_another_run_is_indexed(stimuli, monkeypatch):
+    clips = written.write_clips(stimuli / "clips.csv")
+    turn, manifest, late = described.file_lock, described.write_manifest, ["relu2"]
+
+    def write_manifest_late(stimulus_set):
+        for layer in late:
+            written.write_item(stimuli, clip="one_slt", layer=layer)
+        late.clear()
+        return manifest(stimulus_set)
+
+    @contextmanager
+    def after_another(lock):
+        with turn(lock):
+            described._write(stimuli, read_index_rows(stimuli), known_clips(stimuli))
+        with turn(lock):
+            yield
+
+    monkeypatch.setattr(described, "write_manifest", write_manifest_late)
+    monkeypatch.setattr(described, "file_lock", after_another)
+    described.finalize(stimuli, clips=clips)
+    assert [row["file"] for row in table(stimuli / "index.tsv")] == [row.file for row in read_index_rows(stimuli)]
+    assert any(row["layer"] == "relu2" for row in table(stimuli / "index.tsv"))
+    assert list(verify(stimuli)) == []
+
+
 def test_what_another_run_has_just_written_is_not_written_again(stimuli, monkeypatch):
     clips = written.write_clips(stimuli / "clips.csv")
     turn, write, late, writes = described.file_lock, described._write, [], []

@@ -107,6 +107,7 @@ def assert_made_once(path, whole, n_items):
     assert list(verify(path.parent / "set")) == []
 
 
+@pytest.mark.slow
 def test_an_array_makes_what_run_makes(whole, tmp_path, monkeypatch, capsys):
     (tmp_path / ".bash_profile").write_text('module() { echo "module $*"; }\n')
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -126,6 +127,7 @@ def test_an_array_makes_what_run_makes(whole, tmp_path, monkeypatch, capsys):
     assert log(path, job).count("6 of 6 items") >= 1
 
 
+@pytest.mark.slow
 def test_one_killed_and_one_cancelled_and_the_third_finishes(whole, tmp_path):
     path = plan_of("slow_model", tmp_path, n_clips=6)
     job = started(path, tasks=3)
@@ -141,6 +143,7 @@ def test_one_killed_and_one_cancelled_and_the_third_finishes(whole, tmp_path):
     assert "what was finished is kept" in log(path, f"{job}_1")
 
 
+@pytest.mark.slow
 def test_submitted_twice_at_once_makes_nothing_twice(whole, tmp_path):
     path = plan_of("slow_model", tmp_path)
     with ThreadPoolExecutor() as pool:

@@ -104,6 +104,7 @@ def torchrun(script, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(data, tmp_path):
     """Of two sounds each, against one of four; a network without dropout, an optimiser that does not enlarge rounding."""
     recipe = tmp_path / "recipe.toml"
@@ -123,6 +124,7 @@ def test_two_processes_train_as_one(data, tmp_path):
     assert (tmp_path / "two" / "model.toml").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_ends_the_other(data, tmp_path, recipe):
     """One meets a clip that cannot be read, while the other waits for it to take its step."""
     corrupt = changed(data, tmp_path / "a", lambda text: text)
