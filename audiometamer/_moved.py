@@ -236,7 +236,7 @@ NAMES = {
     "experiment.messages.MOST_LETTERS": "listening.messages.MAX_ANSWER_LENGTH",
     "experiment.messages.Moment": "listening.messages.Timestamp",
     "experiment.messages.moments": "listening.messages.timestamps",
-    "experiment.pack.Form": "listening.messages.FormMessage",
+    "experiment.pack.Form": "experiment.pack.PackFormat",
     "experiment.pack.list_name": "listening.list_names.list_name",
     "experiment.pack.token": "listening.list_names.list_token",
     "experiment.rate.Rate": "listening.rate.RateLimit",
@@ -394,6 +394,7 @@ NAMES = {
     "loading.build": "models.model_folder.build_model",
     "loading.fitted": "models.model_folder.model_with_weights",
     "loading.load_state": "models.model_folder.load_state",
+    "loading.network_of": "networks.registry.make_network",
     "loading.save_weights": "models.model_folder.save_weights",
     "matching.loop.Halfway": "matching.loop.MatchState",
     "metamers.clips.check_names": "models.inputs.check_clip_names",
@@ -494,7 +495,10 @@ def with_old_names(module: str, otherwise: Callable[[str], Any] | None = None) -
         old = f"{module}.{name}".partition(".")[2]
         if old in NAMES:
             _warn(f"{module}.{name}", f"{_PACKAGE}.{NAMES[old]}")
-            return _today(old, None, name)
+            found, names = _today(old, None, name), vars(sys.modules[module])
+            if "__path__" in names:
+                names[name] = found  # an import from a package looks twice
+            return found
         if otherwise is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         return otherwise(name)

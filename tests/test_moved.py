@@ -98,3 +98,20 @@ def test_what_never_was_is_not_found():
         _ = am.io.files.nearest_of_all
     with pytest.raises(AttributeError, match="has no attribute 'nobody'"):
         _ = import_module("audiometamer.matching.loop").nobody
+
+
+def test_one_warning_of_a_name_that_is_imported_from_a_package_of_today():
+    names = vars(am.models)
+    names.pop("check_model", None)  # where an earlier import has put it
+    found = {}
+    _, messages = warned(lambda: exec("from audiometamer.models import check_model", found))
+    assert found["check_model"] is import_module("audiometamer.models.checking").check_model
+    assert messages == [
+        "audiometamer.models.check_model is now audiometamer.models.checking.check_model; the old name goes away in version 0.3"
+    ]
+    del names["check_model"]
+
+
+def test_the_format_of_a_packed_experiment():
+    found, _ = warned(lambda: import_module("audiometamer.experiment.pack").Form)
+    assert found is import_module("audiometamer.experiment.pack").PackFormat
