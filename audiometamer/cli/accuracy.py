@@ -51,7 +51,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 @options.device
 @options.batch_size
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables and pictures; default: test-model/MODEL.")
-@click.option("--overwrite", is_flag=True, help="Replace the tables and pictures that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing tables and pictures.")
 def test_model(
     model_name: str, data: tuple[str, ...], splits: tuple[str, ...], snrs: tuple[float, ...], attacks: tuple[str, ...],
     attack_steps: int, seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,

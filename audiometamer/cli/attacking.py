@@ -1,4 +1,4 @@
-"""Options of the commands that attack models, and what is meant by them."""
+"""Options of the commands that attack models, and the attacks that they describe."""
 
 import click
 import msgspec
@@ -9,7 +9,7 @@ from audiometamer.training.testing import ATTACK_STEP, ATTACK_STEPS
 
 attacks = click.option(
     "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS,…",
-    help="Also under attacks, as in cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
+    help="Also measure under attack, as in cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
 )  # fmt: skip
 attack_steps = click.option(
     "--attack-steps", type=click.IntRange(1), default=ATTACK_STEPS, show_default=True, help="Steps of each attack."
@@ -17,7 +17,7 @@ attack_steps = click.option(
 
 
 def adversaries(attacks: tuple[str, ...], steps: int) -> list[Adversary]:
-    """What attacks are meant by WHERE:NORM:RADIUS, with one radius or several, each of so many steps."""
+    """The attacks that WHERE:NORM:RADIUS describes, one for each radius, each of this many steps."""
     return [adversary for text in attacks for adversary in _adversaries(text, steps)]
 
 

@@ -41,7 +41,7 @@ from audiometamer.models.inputs import NATURAL
 @options.device
 @options.batch_size
 @options.out("evaluation")
-@click.option("--overwrite", is_flag=True, help="Replace the table and the pictures that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing table and its pictures.")
 def evaluate(
     folders: tuple[Path, ...], model_names: tuple[str, ...], labels: Path | None, attacks: tuple[str, ...], attack_steps: int,
     rdms: bool, only_passed: bool, selection: Path | None, resamples: int, seed: int, device: str, batch_size: int, out: Path,
@@ -49,7 +49,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Ask networks what they hear in metamers and their clips. DIR is a folder of `audiometamer synth` or a set of `run`.
 
-    Writes evaluation.tsv, pictures, and with --attack also how networks do on clips under attack.
+    Writes evaluation.tsv, pictures and, with --attack, how accurate networks are on clips under attack.
     """
     adversaries = attacking.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"

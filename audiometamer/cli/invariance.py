@@ -25,9 +25,13 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 @click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.model
 @options.layers
-@click.option("--probes", type=click.IntRange(1), default=32, show_default=True, help="Singular values looked for if not all.")
+@click.option("--probes", type=click.IntRange(1), default=32, show_default=True, help="Singular values to find, if not all.")
 @click.option(
-    "--exact-up-to", type=click.IntRange(0), default=512, show_default=True, help="Active units up to which all are found."
+    "--exact-up-to",
+    type=click.IntRange(0),
+    default=512,
+    show_default=True,
+    help="Maximum number of active units at which all are found.",
 )
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the probes.")
 @click.option(
@@ -35,12 +39,12 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
     type=click.Choice(list(_DTYPES)),
     default="float64",
     show_default=True,
-    help="Floating type in which the model is computed.",
+    help="Floating-point type of the computation.",
 )
 @options.device
 @options.batch_size
 @options.out("invariance")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing results.")
 def invariance(
     sounds: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], probes: int, exact_up_to: int, seed: int, dtype: str,
     device: str, batch_size: int, out: Path, overwrite: bool,

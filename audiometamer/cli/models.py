@@ -51,7 +51,7 @@ def _registered() -> Iterator[str]:
 
 @click.command()
 @click.argument("model_name", metavar="MODEL", default=options.DEFAULT_MODEL)
-@click.option("--all", "every", is_flag=True, help="Every module, not only the layers that the model lists.")
+@click.option("--all", "every", is_flag=True, help="List every module, not only the model's own layers.")
 def layers(model_name: str, every: bool) -> None:
     """List the layers of a MODEL: their names, shapes and numbers of units, and what cannot be matched, with the reason."""
     model = options.opened_model(model_name, "cpu")

@@ -23,7 +23,7 @@ from audiometamer.stimuli.plan import plans_of
     "--figures", is_flag=True,
     help="Draw the missing figure of each clip and model, as in a set: about a second each.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Draw cochleagrams and figures again that are there already.")
+@click.option("--overwrite", is_flag=True, help="Redraw existing cochleagrams and figures.")
 def report(folder: Path, out: Path | None, evaluation: Path | None, figures: bool, overwrite: bool) -> None:
     """Make one HTML page of a FOLDER of metamers, with players, cochleagrams, verdicts and loss curves.
 

@@ -127,7 +127,7 @@ class Clip:
 
     def _repr_html_(self) -> str:
         """A player and the cochleagram, or the image, for notebooks."""
-        from audiometamer.display import Panel, as_html
+        from audiometamer.signals.display import Panel, as_html
 
         return as_html([Panel(self.name, self.samples, self.sample_rate)])
 
