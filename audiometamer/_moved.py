@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
@@ -139,6 +138,9 @@ NAMES = {
     "Picture": "ImageTransform",
     "answers.check_names": "models.answers.check_labels",
     "audio.fitted": "signals.audio.pad_or_crop",
+    "audio.resample": "signals.resampling.resample",
+    "audio.resample_by_fourier": "signals.resampling.resample_by_fourier",
+    "audio.resample_by_sinc": "signals.resampling.resample_by_sinc",
     "audio.seconds_of": "signals.audio.file_duration",
     "checkpoints.ALIASES": "models.published_checkpoints.ALIASES",
     "checkpoints.NETWORKS": "models.published_checkpoints.NETWORKS",
@@ -331,7 +333,7 @@ NAMES = {
     "exploration.design.suited": "exploration.design.fit_to_ladder",
     "exploration.finding.check_found": "dimensions.dimensions_folder.check_existing",
     "exploration.ladder.MOVES": "dimensions.ladder_files.MOVES",
-    "exploration.ladder.Rung": "dimensions.moved.MovedStimulus",
+    "exploration.ladder.Rung": "dimensions.ladder.MovedStimulus",
     "exploration.ladder.all_moves": "dimensions.moving.all_moves",
     "exploration.ladder.distinct_clips": "dimensions.ladder_files.distinct_clips",
     "exploration.ladder.moved_path": "dimensions.ladder_files.moved_path",
@@ -347,26 +349,26 @@ NAMES = {
     "exploration.making.Maker": "exploration.render_queue.RenderQueue",
     "exploration.making.Mover": "exploration.render_queue.Mover",
     "exploration.making.Wish": "exploration.render_queue.MoveRequest",
-    "exploration.moving.Beside": "dimensions.perturbation.PerturbationDomain",
+    "exploration.moving.Beside": "dimensions.moving.PerturbationDomain",
     "exploration.moving.METHODS": "dimensions.moving_methods.METHODS",
     "exploration.physical.seen": "dimensions.physical.displayed",
     "exploration.presented.Presented": "exploration.presented_trial.PresentedTrial",
     "exploration.presented.Way": "exploration.presented_trial.StimulusSource",
-    "exploration.procedures.Answer": "psychophysics.interleaving.InterleavedTrial",
-    "exploration.procedures.DECISIONS": "psychophysics.tasks.DECISION_RULES",
-    "exploration.procedures.Estimate": "psychophysics.protocol.ThresholdEstimate",
-    "exploration.procedures.Spacing": "psychophysics.levels.LevelSpacing",
-    "exploration.procedures.TARGET": "psychophysics.protocol.DEFAULT_TARGET",
-    "exploration.procedures.TASKS": "psychophysics.tasks.DECISION_MODELS",
-    "exploration.procedures.Task": "psychophysics.tasks.DecisionModel",
-    "exploration.procedures.Trial": "psychophysics.protocol.AdaptiveTrial",
-    "exploration.procedures.Turn": "psychophysics.interleaving.NextTrial",
-    "exploration.procedures.grid": "psychophysics.levels.spaced_levels",
+    "exploration.procedures.Answer": "psychophysics.InterleavedTrial",
+    "exploration.procedures.DECISIONS": "psychophysics.DECISION_RULES",
+    "exploration.procedures.Estimate": "psychophysics.ThresholdEstimate",
+    "exploration.procedures.Spacing": "psychophysics.LevelSpacing",
+    "exploration.procedures.TARGET": "psychophysics.DEFAULT_TARGET",
+    "exploration.procedures.TASKS": "psychophysics.DECISION_MODELS",
+    "exploration.procedures.Task": "psychophysics.DecisionModel",
+    "exploration.procedures.Trial": "psychophysics.AdaptiveTrial",
+    "exploration.procedures.Turn": "psychophysics.NextTrial",
+    "exploration.procedures.grid": "psychophysics.spaced_levels",
     "exploration.procedures.interleaving.Answer": "psychophysics.interleaving.InterleavedTrial",
     "exploration.procedures.interleaving.Turn": "psychophysics.interleaving.NextTrial",
     "exploration.procedures.levels.Spacing": "psychophysics.levels.LevelSpacing",
     "exploration.procedures.levels.grid": "psychophysics.levels.spaced_levels",
-    "exploration.procedures.model_of": "psychophysics.tasks.decision_model_for",
+    "exploration.procedures.model_of": "psychophysics.decision_model_for",
     "exploration.procedures.protocol.Estimate": "psychophysics.protocol.ThresholdEstimate",
     "exploration.procedures.protocol.TARGET": "psychophysics.protocol.DEFAULT_TARGET",
     "exploration.procedures.protocol.Trial": "psychophysics.protocol.AdaptiveTrial",
@@ -375,7 +377,7 @@ NAMES = {
     "exploration.procedures.tasks.TASKS": "psychophysics.tasks.DECISION_MODELS",
     "exploration.procedures.tasks.Task": "psychophysics.tasks.DecisionModel",
     "exploration.procedures.tasks.model_of": "psychophysics.tasks.decision_model_for",
-    "exploration.procedures.weighted": "psychophysics.staircases.weighted_staircase",
+    "exploration.procedures.weighted": "psychophysics.weighted_staircase",
     "exploration.rehearsal.sensitive": "exploration.rehearsal.probability_correct",
     "exploration.simulate.Sound": "exploration.simulate.StimulusKey",
     "exploration.trial_stimuli.Latest": "exploration.trial_stimuli.RecentFiles",
@@ -468,14 +470,15 @@ class _Finder:
         if package != _PACKAGE:
             return None
         if old in MODULES:
-            return ModuleSpec(name, _MovedModule(), is_package=any(each.startswith(f"{old}.") for each in MODULES))
+            loader: Any = _MovedModule()
+            return ModuleSpec(name, loader, is_package=any(each.startswith(f"{old}.") for each in MODULES))
         spec = PathFinder.find_spec(name, path, target) if old in _OLD_MODULES else None
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
             spec.loader = _WithOldNames(spec.loader.name, spec.loader.path)
         return spec
 
 
-class _MovedModule(Loader):
+class _MovedModule:  # no importlib.abc.Loader: importing that imports random and more, from the current folder under `python -m`
     """Loads a module that gives what is now in another one."""
 
     def create_module(self, spec: ModuleSpec) -> None:

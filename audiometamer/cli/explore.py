@@ -231,6 +231,6 @@ def ladder(path: Path, device: str, workers: int) -> None:
 @plan_file
 @slurm.options
 def submit_ladder(path: Path, **resources: Any) -> None:
-    """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and start it."""
+    """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and submit it."""
     planned_ladder(path, read_ladder_plan(path))  # faults are reported here rather than in a log
     slurm.submit(path, command="explore ladder", **resources)

@@ -22,14 +22,16 @@ _SETTINGS = (
     ),
     click.option(
         "--target", type=options.Number(),
-        help="Proportion correct at threshold.  [default: what procedures of EXPERIMENT look for, or 0.794]",
+        help="Proportion correct at threshold.  [default: that of the procedures of EXPERIMENT, or 0.794]",
     ),
     click.option("--d-prime", type=options.Number(0, min_open=True), help="d′ at threshold, instead of --target."),
     lapse,
-    click.option("--headphones", type=click.IntRange(0), help="Headphone trials to get right; default: as in the design, or 5."),
+    click.option(
+        "--headphones", type=click.IntRange(0), help="Minimum of correct headphone trials; default: that of the design, or 5."
+    ),
     click.option(
         "--catch", type=options.Number(0, 1),
-        help="Proportion of catch trials to get right.  [default: halfway from chance to all, 0.75 for abx]",
+        help="Minimum proportion of catch trials correct.  [default: halfway between chance and 1, 0.75 for abx]",
     ),
     click.option("--finished", is_flag=True, help="Exclude listeners who did not finish."),
     click.option("--resamples", type=click.IntRange(0), default=400, show_default=True, help="Bootstrap samples; 0: χ² alone."),
@@ -54,7 +56,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
 def analyse(
     answers: Path, database: Path | None, listeners: Path | None, out: Path, overwrite: bool, **settings: Any
 ) -> None:  # fmt: skip
-    """Thresholds of the listeners of an exploration, along each dimension, with intervals; layers compared; a map.
+    """Analyse an exploration: thresholds along each dimension with intervals, layers compared, a map of sensitivity.
 
     Writes thresholds.tsv, levels.tsv, layers.tsv, comparisons.tsv, sample.tsv, trials.tsv, listeners.tsv, sensitivity.png, .pdf
     and .svg, and summary.txt into --out.

@@ -48,10 +48,10 @@ def index(stimulus_set: Path, clips: Path | None, name: str | None) -> None:
 @_stimulus_set
 @click.pass_context
 def verify(ctx: click.Context, stimulus_set: Path) -> None:
-    """List every file of SET that is not as its manifest, or its records, state.
+    """List every file of SET that differs from what its manifest or its records state.
 
-    It is missing, changed, extra, unreadable or a link; a record is misplaced in the folder of another item; a signal or an
-    original is foreign to its record. A folder of `audiometamer synth` has no manifest: only its records are checked.
+    A file may be missing, changed, extra, unreadable or a link; a record, misplaced in the folder of another item; a signal or
+    an original, foreign to its record. A folder of `audiometamer synth` has no manifest: only its records are checked.
 
     The exit status is 0 if there are none, 1 if there are some, 2 if SET has no readable manifest.
     """
@@ -77,17 +77,19 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 
 @stimuli.command()
 @_stimulus_set
-@click.option("--to", required=True, type=click.Choice(["bids", "psychopy", "folder"]))
+@click.option("--to", required=True, type=click.Choice(["bids", "psychopy", "folder"]), help="Form of the export.")
 @options.out("export")
 @click.option("--selection", type=click.Path(path_type=Path), help="A selection.tsv; default: every finished item.")
 @click.option(
     "--key", type=click.Path(path_type=Path), help="Table of what each sound is; default: OUT-key.tsv, beside the folder."
 )
 @click.option(
-    "--names-key", type=click.Path(path_type=Path), help="Private key (names.key) for the same names; default: a fresh one."
+    "--names-key",
+    type=click.Path(path_type=Path),
+    help="Private key (names.key) of an earlier export, to get the same names; default: a new key.",
 )
-@click.option("--rate", type=click.Choice(["44100", "48000"]), default="48000", show_default=True, help="Hz.")
-@click.option("--bits", type=click.Choice(["16", "24"]), default="24", show_default=True)
+@click.option("--rate", type=click.Choice(["44100", "48000"]), default="48000", show_default=True, help="Sample rate, Hz.")
+@click.option("--bits", type=click.Choice(["16", "24"]), default="24", show_default=True, help="Bits per sample.")
 @click.option(
     "--level", type=options.Number(), help="RMS of every sound, dB re full scale (a constant 1 has 0 dB); default: -30."
 )
@@ -102,7 +104,7 @@ def verify(ctx: click.Context, stimulus_set: Path) -> None:
 )
 @click.option(
     "--bids-version", type=click.Choice(["current", "coming"]), default="current", show_default=True,
-    help="stim_file, or stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
+    help="current: a column stim_file; coming: stimuli.tsv and stim_id (BIDS extension proposal 44, a draft).",
 )  # fmt: skip
 @click.option("--reveal", is_flag=True, help="Also write what each sound is into the tables of the export.")
 def export(

@@ -18,8 +18,9 @@ from audiometamer.io.tables import read_table
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.model import Model
-from audiometamer.signals.audio import pad_or_crop, resample
+from audiometamer.signals.audio import pad_or_crop
 from audiometamer.signals.files import read_signal
+from audiometamer.signals.resampling import resample
 
 _ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
 

@@ -70,37 +70,37 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExplorati
     """
     if out.exists():
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
-    asked = read_exploration_design(design)
-    draws = keyed_draws(asked.seed, key)
+    settings = read_exploration_design(design)
+    draws = keyed_draws(settings.seed, key)
     with error_context(design, "ladder.folder"):
-        ladder = read_ladder(design.parent / asked.ladder.folder, strict=True)
+        ladder = read_ladder(design.parent / settings.ladder.folder, strict=True)
         ladder.check_files()
-    asked = fit_to_ladder(design, asked, ladder)
-    dimensions = _dimensions(design, asked, ladder)
-    chosen = ladder.restricted_to(asked.chosen(ladder))
+    settings = fit_to_ladder(design, settings, ladder)
+    dimensions = _dimensions(design, settings, ladder)
+    chosen = ladder.restricted_to(settings.chosen(ladder))
     with atomic_folder(out) as folder:
         _copy(chosen, folder / LADDER)
         for layer, found in dimensions.items():
             found.save(folder_of_layer(folder / DIMENSIONS, layer))
-        resolved = _resolved(design, asked, ladder)
-        if asked.image_settings is None:
+        resolved = _resolved(design, settings, ladder)
+        if settings.image_settings is None:
             with error_context(design, "sounds"):
                 resolved = _write_sounds(folder, resolved, draws)
         else:
             _check_images(chosen.all)
-        write_texts(folder, design, asked)
-        write_page(folder / layout.PAGE, read_sentences(design, asked))
-        _write_lists(folder, asked, resolved, draws)
+        write_texts(folder, design, settings)
+        write_page(folder / layout.PAGE, read_sentences(design, settings))
+        _write_lists(folder, settings, resolved, draws)
     return BuiltExploration(ExplorationSequence(out, resolved, chosen.relocated(out / LADDER), draws), len(chosen.all))
 
 
-def _write_lists(folder: Path, asked: ExplorationDesign, resolved: ExplorationDesign, draws: Draws) -> None:
+def _write_lists(folder: Path, settings: ExplorationDesign, resolved: ExplorationDesign, draws: Draws) -> None:
     """The resolved design, the lists, and what only the experimenter may see."""
-    checks = headphone_checks(asked, draws)
+    checks = headphone_checks(settings, draws)
     write_text(folder / layout.DESIGN, toml_text(resolved))
     write_keys(folder, checks, draws)
-    lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, asked.listeners + 1)]
-    drawn = Lists(asked.seed, __version__, _sha256_of(folder / LADDER), lists, COMMAND_NAME, keyed=True)
+    lists = [TrialList(k, check_trials(k, [*checks], draws)[0]) for k in range(1, settings.listeners + 1)]
+    drawn = Lists(settings.seed, __version__, _sha256_of(folder / LADDER), lists, COMMAND_NAME, keyed=True)
     write_text(folder / layout.LISTS, json_text(drawn))
 
 
@@ -167,11 +167,11 @@ def _check_images(stimuli: Sequence[MovedStimulus]) -> None:
 
 def _write_sounds(folder: Path, design: ExplorationDesign, draws: Draws) -> ExplorationDesign:
     """Write the headphone check and a noise as loud as the loudest sounds; the design with a level at which no trial clips."""
-    asked, rove = design.sounds, design.task.rove
+    requested, rove = design.sounds, design.task.rove
     files = sorted(path.relative_to(folder).as_posix() for path in (folder / LADDER).rglob("*.wav"))
-    loudest = msgspec.structs.replace(asked, level=asked.level + rove).settings(design.seed)
+    loudest = msgspec.structs.replace(requested, level=requested.level + rove).settings(design.seed)
     sounds = Sounds(folder, loudest, files, draws)
-    lowered = msgspec.structs.replace(asked, level=asked.level - sounds.lowered_db)
+    lowered = msgspec.structs.replace(requested, level=requested.level - sounds.lowered_db)
     resolved, settings = msgspec.structs.replace(design, sounds=lowered), lowered.settings(design.seed)
     rms, loudest_rms = (float(10 ** (level / 20)) for level in (lowered.level, lowered.level + rove))
     write_pcm(

@@ -167,22 +167,22 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
         return found
 
     def _procedure_over(self, levels: Sequence[float]) -> Procedure:
-        asked = self.procedure
-        least, most = asked.least or levels[0], asked.most or levels[-1]
-        if asked.kind in ("staircase", "weighted"):
+        chosen = self.procedure
+        least, most = chosen.least or levels[0], chosen.most or levels[-1]
+        if chosen.kind in ("staircase", "weighted"):
             ratio = statistics.median(b / a for a, b in itertools.pairwise(levels))
             settings = {"start": most, "steps": (ratio**2, ratio), "reversals": 12, "discard": 4, "max_trials": 100}
-            settings |= {"min_level": least, "max_level": most, "spacing": "log", **asked.given(*STAIRCASE_KEYS)}
-            if asked.kind == "weighted":
-                return weighted_staircase(DEFAULT_TARGET if asked.target is None else asked.target, **settings)
-            return Staircase(**{"down": 3, "first_down": 1, **settings, **asked.given("down", "first_down")})
+            settings |= {"min_level": least, "max_level": most, "spacing": "log", **chosen.given(*STAIRCASE_KEYS)}
+            if chosen.kind == "weighted":
+                return weighted_staircase(DEFAULT_TARGET if chosen.target is None else chosen.target, **settings)
+            return Staircase(**{"down": 3, "first_down": 1, **settings, **chosen.given("down", "first_down")})
         fine = spaced_levels(least, most, _N_LEVELS, spacing="log")
         settings = {
             "levels": levels if self.making.way == "ladder" else fine, "thresholds": fine,
             "guess": self.guess, "slopes": spaced_levels(0.5, 8, 10, spacing="log"),
-            "lapses": (0.02,) if asked.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
+            "lapses": (0.02,) if chosen.kind == "psi" else (0.01, 0.03, 0.1), "trials": 40, "spacing": "log",
         }  # fmt: skip
-        return QuestPlus(**{**settings, **asked.given(*BAYESIAN_KEYS)})
+        return QuestPlus(**{**settings, **chosen.given(*BAYESIAN_KEYS)})
 
 
 def common_changes(ladder: Ladder, dimension: str) -> list[float]:
@@ -263,13 +263,13 @@ def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Prob
 
 def _checks(design: ExplorationDesign) -> Iterator[DesignCheck]:
     """Checks of keys against each other: place, whether it passes, and the message if it does not."""
-    asked, making = design.procedure, design.making
+    procedure, making = design.procedure, design.making
     for name in dict.fromkeys(itertools.chain.from_iterable(PROCEDURE_KEYS.values())):
         of = " or ".join(f"kind = {kind!r}" for kind, keys in PROCEDURE_KEYS.items() if name in keys)
-        yield f"procedure.{name}", getattr(asked, name) is None or name in PROCEDURE_KEYS[asked.kind], f"it is for {of}"
-    yield "procedure.most_trials", asked.most_trials is None or asked.max_trials is None, "it is now max_trials; give that alone"
-    yield "procedure.lapses", asked.kind != "psi" or len(asked.lapses or [0]) == 1, "psi takes one; quest+ takes several"
-    yield "procedure.most", (asked.least or 0) < (asked.most or math.inf), f"it must be above least, {asked.least}"
+        yield f"procedure.{name}", getattr(procedure, name) is None or name in PROCEDURE_KEYS[procedure.kind], f"it is for {of}"
+    yield "procedure.most_trials", None in (procedure.most_trials, procedure.max_trials), "it is now max_trials; give that alone"
+    yield "procedure.lapses", procedure.kind != "psi" or len(procedure.lapses or [0]) == 1, "psi takes one; quest+ takes several"
+    yield "procedure.most", (procedure.least or 0) < (procedure.most or math.inf), f"it must be above least, {procedure.least}"
     for name in ("dimensions", "model"):
         yield f"making.{name}", making.way == "online" or getattr(making, name) is None, "it is for way = 'online'"
     yield "catch.every", design.catch.every != 1, "1 would leave no trial to the procedures; 0 is for none, 2 or more for some"

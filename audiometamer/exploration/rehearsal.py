@@ -31,7 +31,7 @@ def probability_correct(
     Returns
     -------
     callable
-        As `audiometamer.listening.simulated.IdealListener` takes it.
+        As `audiometamer.listening.responders.IdealListener` takes it.
 
     Raises
     ------

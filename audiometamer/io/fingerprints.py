@@ -92,7 +92,7 @@ def fingerprint_of(value: Any) -> str:
         return name
     digest = hashlib.sha256()
     try:
-        for piece in _pieces(value, set()):
+        for piece in _pieces(value, {}):
             digest.update(len(piece).to_bytes(8, "little") + piece)
     except _UnknownContentError:
         return f"{name}{_UNKNOWN}{_PROCESS}-{id(value):x}"
@@ -113,14 +113,15 @@ def _where(value: Any) -> str:
     return f"{_OURS}.{value.__module__.rpartition('.')[2]}" if _is_ours(value) else str(value.__module__)
 
 
-def _pieces(value: Any, seen: set[int]) -> Iterator[bytes]:
+def _pieces(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     """What a value consists of; each object once."""
     if isinstance(value, _PLAIN):
         yield repr(value).encode()
         return
     if id(value) in seen:
         return
-    seen.add(id(value))
+    # Kept alive, or another object could get its address; not tuples, so that fingerprints of version 0.1 are found again.
+    seen[id(value)] = None if isinstance(value, tuple) else value
     yield type(value).__qualname__.encode()
     for part in _parts(value):
         if isinstance(part, bytes):
@@ -198,4 +199,4 @@ def _reduced(value: Any) -> Iterator[Any]:
         reduced = value.__reduce_ex__(2)
     except (TypeError, RuntimeError, PicklingError) as error:
         raise _UnknownContentError from error
-    yield from [reduced] if isinstance(reduced, str) else reduced[:3]
+    yield from [reduced] if isinstance(reduced, str) else [reduced[0], list(reduced[1]), *reduced[2:3]]

@@ -43,9 +43,9 @@ class Claim(msgspec.Struct, frozen=True):
     token : str
         Unique to this claim.
     numbering : str or None
-        Namespace of the process number; see `audiometamer.io.processes.numbering`. Default None: an earlier version's claim.
+        Namespace of the process number; see `audiometamer.io.processes.pid_namespace`. Default None: an earlier version's claim.
     began : int or None
-        Start time of the process; see `audiometamer.io.processes.began`. Default None: unknown.
+        Start time of the process; see `audiometamer.io.processes.start_time`. Default None: unknown.
     """
 
     host: str

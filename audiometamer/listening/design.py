@@ -80,7 +80,7 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class SoundSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The presentation copies; see `audiometamer.signals.presentation.Settings`.
+    """The presentation copies; see `audiometamer.signals.presentation.PresentationSettings`.
 
     Parameters
     ----------

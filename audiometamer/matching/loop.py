@@ -121,7 +121,6 @@ def match(
     else:
         batch = Batch.resume(resume_from, target, steps)
     gradients_at = partial(losses_and_gradients, forward, domain=domain, loss=loss, penalty=penalty)
-    gradients_at = partial(losses_and_gradients, forward, domain=domain, loss=loss, penalty=penalty)
     interrupted = False
 
     for step in range(0 if resume_from is None else resume_from.step, steps):

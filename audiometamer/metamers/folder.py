@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from audiometamer.display import Gallery
 from audiometamer.errors import AudioMetamerWarning, BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
@@ -33,6 +32,7 @@ from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
+from audiometamer.signals.display import Gallery
 
 _Job = tuple[Clip | GivenTarget, str, int]
 

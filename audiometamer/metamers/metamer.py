@@ -55,7 +55,7 @@ class Metamer:
 
     def _repr_html_(self) -> str:
         """A player, the cochleagram and the verdict, of the clip too, for notebooks."""
-        from audiometamer.display import Panel, as_html
+        from audiometamer.signals.display import Panel, as_html
 
         rate = self.evidence.sample_rate
         panels = [Panel(caption(self.evidence), self.samples, rate, verdict_colour(self.passed))]

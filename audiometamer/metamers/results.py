@@ -91,7 +91,7 @@ class _JudgedBy(msgspec.Struct, frozen=True):
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """The part of an ``item.json`` that a `Result` needs; see `audiometamer.stimuli.records.Record`."""
+    """The part of an ``item.json`` that a `Result` needs; see `audiometamer.stimuli.records.ItemRecord`."""
 
     key: str
     file: str

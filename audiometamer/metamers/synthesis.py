@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Unpack
 
 from audiometamer.devices import tensor_float32
-from audiometamer.display import Gallery
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
@@ -24,6 +23,7 @@ from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
+from audiometamer.signals.display import Gallery
 
 
 def synthesize(

@@ -21,6 +21,7 @@ from audiometamer.io.hashes import file_sha256
 from audiometamer.io.integers import as_integer
 from audiometamer.io.paths import printable
 from audiometamer.signals.clip_names import clip_name, excerpt_name
+from audiometamer.signals.resampling import resample
 
 if TYPE_CHECKING:
     from audiometamer.signals.decoding import Sound
@@ -34,9 +35,7 @@ SOUND_ENDINGS = frozenset(  # of sounds in a folder; a file that is named may ha
 MAX_SECONDS = 3600  # of a clip; the activations of a longer one fit in no memory
 
 _SILENCE_RMS = 1e-7  # below the least significant bit of 16-bit audio by 50 dB
-_ROLL_OFF = 0.9475937167399596  # of the lower Nyquist frequency: where resampling begins to attenuate
 _MAX_SAMPLE = 1e15  # its square fits in float32, with room for sums
-_MAX_PHASES = 1000  # torchaudio builds a kernel for each
 _MAX_HASHED = 2**25  # bytes; hashing more would take longer than reading an excerpt
 
 
@@ -128,7 +127,7 @@ class Clip:
 
     def _repr_html_(self) -> str:
         """A player and the cochleagram, or the image, for notebooks."""
-        from audiometamer.display import Panel, as_html
+        from audiometamer.signals.display import Panel, as_html
 
         return as_html([Panel(self.name, self.samples, self.sample_rate)])
 
@@ -346,77 +345,6 @@ def set_level(samples: NDArray[np.float32], level: float) -> NDArray[np.float32]
 
 def _rms(samples: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-
-
-def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
-    """Band-limited resampling; shape=(..., samples) in and out, rates in Hz.
-
-    By the windowed sinc of `torchaudio` (Kaiser window); or, if the common divisor of the rates is so small that the sinc would
-    be needed at more than 1000 phases, in the Fourier domain.
-
-    Raises
-    ------
-    AudioMetamerError
-        If torchaudio is needed and cannot be imported: its release must match torch's.
-    """
-    if rate == new_rate:
-        return samples
-    if max(rate, new_rate) // math.gcd(rate, new_rate) > _MAX_PHASES:
-        return resample_by_fourier(samples, rate, new_rate).astype(np.float32)
-    resampled: NDArray[np.float32] = resample_by_sinc(torch.from_numpy(samples), rate, new_rate).numpy()
-    return resampled
-
-
-def resample_by_fourier(
-    samples: NDArray[np.floating[Any]], rate: int, new_rate: int, *, roll_off: float = _ROLL_OFF
-) -> NDArray[np.float64]:
-    """Resample by one Fourier transform of the whole, with a half-cosine roll-off; shape=(..., samples), rates in Hz.
-
-    Parameters
-    ----------
-    samples : array [shape=(..., samples)]
-    rate, new_rate : int
-    roll_off : float
-        Where attenuation begins, relative to the lower Nyquist frequency, where it is complete. Nearer 1, it rings longer.
-        Default 0.948.
-    """
-    step, new_step = rate // math.gcd(rate, new_rate), new_rate // math.gcd(rate, new_rate)
-    # 0.1 s of zeros at the end lie, on the circle, before the beginning too; whole steps make the new length a whole number.
-    n_samples = samples.shape[-1]
-    n_steps = math.ceil((n_samples + 0.1 * rate) / step)
-    n_bins = n_steps * min(step, new_step) // 2 + 1
-    spectrum = np.fft.rfft(samples.astype(np.float64), n_steps * step)[..., :n_bins]
-    frequencies = np.arange(n_bins) * 2 / (n_steps * min(step, new_step))  # of the lower Nyquist frequency
-    spectrum *= 0.5 + 0.5 * np.cos(np.pi * np.clip((frequencies - roll_off) / (1 - roll_off), 0, 1))
-    resampled: NDArray[np.float64] = np.fft.irfft(spectrum, n_steps * new_step) * (new_step / step)
-    return resampled[..., : -(-n_samples * new_step // step)]
-
-
-def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
-    """Resample by the windowed sinc of torchaudio, differentiable; shape=(..., samples), rates in Hz.
-
-    Raises
-    ------
-    AudioMetamerError
-        If torchaudio cannot be imported.
-    """
-    try:
-        from torchaudio.functional import resample as torchaudio_resample
-    except (ImportError, OSError) as error:
-        raise AudioMetamerError(
-            f"changing the sample rate from {rate} to {new_rate} Hz needs torchaudio, which could not be imported ({error}); "
-            f"install the release that matches torch {torch.__version__}, or give recordings at {new_rate} Hz"
-        ) from error
-    resampled: Tensor = torchaudio_resample(
-        samples,
-        rate,
-        new_rate,
-        lowpass_filter_width=64,
-        rolloff=_ROLL_OFF,
-        resampling_method="sinc_interp_kaiser",
-        beta=14.769656459379492,
-    )
-    return resampled
 
 
 def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32], sample_rate: int) -> None:

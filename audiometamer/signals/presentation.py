@@ -155,7 +155,8 @@ def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
     AudioMetamerError
         If it cannot be read, has more than two channels or samples that are not finite, is silent, or is shorter than two ramps.
     """
-    from audiometamer.signals.audio import read_samples, resample_by_fourier
+    from audiometamer.signals.audio import read_samples
+    from audiometamer.signals.resampling import resample_by_fourier
 
     samples, rate = read_samples(path)
     if samples.shape[1] > 2 or not np.isfinite(samples).all():

@@ -37,7 +37,7 @@ class IndexRow(msgspec.Struct, frozen=True):
     method, loss : str
     attempt : str
         How it was made: ``first``, ``new noise``, ``continued`` or ``layer before``; see
-        `audiometamer.metamers.results.attempt_origin`.
+        `audiometamer.metamers.summaries.attempt_origin`.
     steps : int
     seconds : float
         Duration of the synthesis.

@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 
 class RecordProof(msgspec.Struct, frozen=True):
-    """The part of an ``item.json`` that proves something; see `audiometamer.stimuli.records.Record`."""
+    """The part of an ``item.json`` that proves something; see `audiometamer.stimuli.records.ItemRecord`."""
 
     key: str
     original: str

@@ -96,7 +96,7 @@ def read_record(path: Path) -> ItemRecord:
 def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int) -> None:
     """Write an attempt at an item into a set; the record last, by rename.
 
-    The record is that of the best attempt, by `audiometamer.metamers.synthesis.rank_key`; all are kept in ``attempts/``.
+    The record is that of the best attempt, by `audiometamer.metamers.measuring.rank_key`; all are kept in ``attempts/``.
     At the first attempt, an existing record is broken: it is set aside, with its signals.
     """
     at, evidence = folder / item.folder, metamer.evidence

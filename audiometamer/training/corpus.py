@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.signals.audio import resample
+from audiometamer.signals.resampling import resample
 from audiometamer.training.mixing import Augmentation, Backgrounds, Pool, between, mix
 from audiometamer.training.recordings import SPLITS, Recording, Samples
 

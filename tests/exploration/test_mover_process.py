@@ -158,14 +158,14 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
     )  # fmt: skip
     with caplog.at_level(logging.ERROR), RenderQueue(MoverProcess(opened), ladder, tmp_path / "made") as render_queue:
         os.kill(render_queue.mover.pid, signal.SIGKILL)
-        render_queue.want(dimension, reference, 0.3)
-        assert render_queue.wait(dimension, reference, 0.3, timeout=60) is None
-        assert not render_queue.can_come(dimension, reference, 0.3)
-        render_queue.want(dimension, reference, 0.31)
-        assert render_queue.wait(dimension, reference, 0.31, timeout=60).record.requested == 0.31
+        render_queue.want(MoveRequest.of(dimension, reference, 0.3))
+        assert render_queue.wait(MoveRequest.of(dimension, reference, 0.3), timeout=60) is None
+        assert not render_queue.can_come(MoveRequest.of(dimension, reference, 0.3))
+        render_queue.want(MoveRequest.of(dimension, reference, 0.31))
+        assert render_queue.wait(MoveRequest.of(dimension, reference, 0.31), timeout=60).record.requested == 0.31
     (told,) = (record.getMessage() for record in caplog.records)
     assert told == (
-        f"could not move {reference} along {dimension} by 0.3; the nearest of the ladder is taken for this and its like: "
+        f"could not move {reference} along {dimension} by 0.3; the nearest of the ladder is taken for this and similar requests: "
         "the process that moves signals was killed (SIGKILL); it is started again (1 of 3)"
     )
 
@@ -179,8 +179,10 @@ def test_closing_leaves_what_is_in_the_making(tmp_path, caplog):
         caplog.at_level(logging.ERROR),
         RenderQueue(MoverProcess(tiny_movers.Teller), anything, tmp_path / "made") as render_queue,
     ):
-        render_queue.want(dimension, "slow", 1.0)
-        waiter = threading.Thread(target=lambda: found.append(render_queue.wait(dimension, "slow", 1.0, timeout=50)))
+        render_queue.want(MoveRequest.of(dimension, "slow", 1.0))
+        waiter = threading.Thread(
+            target=lambda: found.append(render_queue.wait(MoveRequest.of(dimension, "slow", 1.0), timeout=50))
+        )
         waiter.start()
         wait_for((tmp_path / "0" / "+").exists)
         pid, began = render_queue.mover.pid, time.monotonic()
@@ -196,7 +198,7 @@ import os, signal, sys, threading, time
 sys.path.append({TESTS!r})
 import tiny_movers
 from audiometamer.exploration.mover_process import MoverProcess
-from audiometamer.exploration.render_queue import Wish
+from audiometamer.exploration.render_queue import MoveRequest
 """
 
 
@@ -211,7 +213,7 @@ def run(code, *arguments):
 SLOW = """
 mover = MoverProcess(tiny_movers.Teller)
 print(mover.pid, flush=True)
-mover([Wish(sys.argv[1], "slow", 1.0)])
+mover([MoveRequest(sys.argv[1], "slow", 1.0)])
 """
 
 
@@ -240,7 +242,7 @@ signal.signal(signal.SIGINT, count)
 threading.Thread(target=interrupt, daemon=True).start()
 mover = MoverProcess(tiny_movers.patient)
 over = 1
-print(heard > 10, mover([Wish("relu0/0/+", "hello", 0.1)])[0].startswith("hello"))
+print(heard > 10, mover([MoveRequest("relu0/0/+", "hello", 0.1)])[0].startswith("hello"))
 mover.close()
 """
 

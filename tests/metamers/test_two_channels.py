@@ -23,9 +23,9 @@ from audiometamer.matching.optimizers import Constant, NormalizedDescent
 from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.saving import with_checksums
 from audiometamer.models.loading import load_model
-from audiometamer.signals.audio import resample
 from audiometamer.signals.files import read_signal, write_signal
 from audiometamer.signals.presentation import PresentationSettings, in_sequence, presentation_copy
+from audiometamer.signals.resampling import resample
 from audiometamer.stimuli.verify import verify
 
 READ = {"sample_rate": tiny.RATE, "duration": tiny.SECONDS}

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import audiometamer as am
-from audiometamer.signals.audio import resample, resample_by_fourier, resample_by_sinc, set_level
-from audiometamer.signals.clip_names import clip_name, parse_seconds
+from audiometamer.signals.audio import set_level
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
@@ -231,62 +230,6 @@ def test_set_level_sets_mean_and_rms(values, level):
     assert np.sqrt(np.mean(out**2)) == pytest.approx(level, rel=1e-3)
 
 
-def test_equal_rates_are_left_alone():
-    samples = np.ones(10, dtype=np.float32)
-    assert resample(samples, 20_000, 20_000) is samples
-
-
-AWKWARD = [(24_414, 20_000), (48_828, 20_000), (44_099, 20_000), (8001, 20_000), (20_000, 24_414)]  # few common divisors
-
-
-def sine(frequency, n_samples, rate):
-    return 0.3 * np.sin(2 * np.pi * frequency * np.arange(n_samples) / rate + 0.4)
-
-
-@pytest.mark.parametrize(("rate", "new_rate"), AWKWARD)
-def test_awkward_rates_keep_what_both_hold_and_nothing_else(rate, new_rate):
-    n = rate + 77
-    nyquist = min(rate, new_rate) / 2
-    for frequency in (100.3, 1000.0, 0.5 * nyquist, 0.93 * nyquist):
-        out = resample(sine(frequency, n, rate).astype(np.float32), rate, new_rate)
-        assert out.dtype == np.float32
-        assert len(out) == -(-n * new_rate // rate)
-        inner = slice(len(out) // 10, -len(out) // 10)
-        assert np.abs(out - sine(frequency, len(out), new_rate))[inner].max() < 1e-4
-    if rate > new_rate:
-        for frequency in (1.02 * nyquist, 0.99 * rate / 2):
-            assert np.abs(resample(sine(frequency, n, rate).astype(np.float32), rate, new_rate)[inner]).max() < 1e-4
-
-
-def test_awkward_rates_do_not_wrap_the_end_to_the_beginning():
-    samples = np.zeros(24_414, dtype=np.float32)
-    samples[-2000:] = sine(440, 2000, 24_414)
-    assert np.abs(resample(samples, 24_414, 20_000)[:10_000]).max() < 1e-4
-
-
-@pytest.mark.parametrize(("rate", "new_rate"), [(44_100, 20_000), (16_000, 20_000)])
-def test_both_ways_of_resampling_agree(rate, new_rate, decibels):
-    rng = np.random.default_rng(0)
-    spectrum = np.zeros(rate // 2 + 1, complex)  # of one second
-    spectrum[50:6000] = rng.standard_normal(5950) + 1j * rng.standard_normal(5950)
-    samples = (np.fft.irfft(spectrum, rate) * np.hanning(rate) * 50).astype(np.float32)
-    one = torch.from_numpy(resample_by_fourier(samples, rate, new_rate)).float()
-    other = resample_by_sinc(torch.from_numpy(samples), rate, new_rate)
-    assert decibels(other[500:-500], one[500:-500]) > 60
-    for n in [*range(1, 40), 999, 4410, 4411]:
-        by_sinc = resample_by_sinc(torch.from_numpy(samples[:n]), rate, new_rate)
-        assert len(resample_by_fourier(samples[:n], rate, new_rate)) == len(by_sinc), n
-
-
-def test_without_torchaudio_other_rates_are_refused_in_one_line(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "torchaudio", None)
-    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
-    with pytest.raises(am.AudioMetamerError, match="from 8000 to 20000 Hz needs torchaudio"):
-        resample(np.ones(10, dtype=np.float32), 8000, 20_000)
-
-
 def test_channels_that_cancel_are_not_called_silent_alone(recording):
     left = tone(2, 20_000)
     with pytest.raises(am.AudioMetamerError, match="is silent: its channels cancel each other when mixed down"):
@@ -331,46 +274,6 @@ def test_sample_rates_that_cannot_be(recording, rate):
 def test_what_lies_out_of_range_is_refused(recording, options, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         am.read_clip(recording(tone(2, 20_000)), **options)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0), ("65.5", 65.5), (".5", 0.5), ("1e1", None), ("1:05", 65), ("1:05.5", 65.5), ("0:01:05", 65),
-        ("0:01:05.25", 65.25), ("90:00", 5400), ("1:00:00", 3600), (" 1:05 ", 65), ("1:5", 65), ("1:75", None),
-        ("1:75:00", None), ("", None), (":05", None), ("1:", None), ("-1", None), ("nan", None), ("inf", None),
-        ("1:2:3:4", None), ("1:005", None), ("1,5", None),
-    ],
-)  # fmt: skip
-def test_times_as_people_write_them(text, seconds):
-    if seconds is None:
-        with pytest.raises(ValueError, match="is not a time; write seconds"):
-            parse_seconds(text)
-    else:
-        assert parse_seconds(text) == seconds
-
-
-@given(st.integers(0, 10**7))
-def test_times_are_read_as_they_are_written(hundredths):
-    minutes, rest = divmod(hundredths, 6000)
-    for text in (
-        f"{hundredths / 100:.2f}",
-        f"{minutes}:{rest / 100:05.2f}",
-        f"{minutes // 60}:{minutes % 60:02}:{rest / 100:05.2f}",
-    ):
-        assert parse_seconds(text) == pytest.approx(hundredths / 100, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("a/b.c.wav", "b.c"), ("-", "stdin"), ("/dev/stdin", "stdin"), ("/dev/fd/0", "stdin"), ("/dev/fd/63", "pipe"),
-        ("/proc/self/fd/11", "pipe"), (os.fsdecode(b"M\xfcller.wav"), "Müller"), (os.fsdecode(b"\x83e.wav"), "�e"),
-        (os.fsdecode("Müller.wav".encode()), "Müller"), ("-.wav", "-"),
-    ],
-)  # fmt: skip
-def test_names_of_clips_are_text(path, name):
-    assert clip_name(path) == name
 
 
 def test_a_file_whose_name_is_not_utf_8_is_read_and_its_notices_are_text(tmp_path):

@@ -27,10 +27,10 @@ from audiometamer.io.files import is_temporary
 from audiometamer.io.paths import printable
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.layout import RECORD
-from audiometamer.metamers.results import iterate_results, read_planned
+from audiometamer.metamers.results import PlannedRow, iterate_results, read_planned
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.models.model_folder import build_model, save_weights
-from audiometamer.stimuli.items import PlannedItem, expand
+from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
 from audiometamer.stimuli.status import read_status
@@ -242,8 +242,8 @@ def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
 
 def test_the_status_names_a_damaged_record_and_counts_its_item_as_to_do(tmp_path):
     at = tiny_stimuli.write_item(tmp_path, passed=True)
-    item = PlannedItem("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
-    write_table(tmp_path / "planned.tsv", PlannedItem._fields, [item._asdict()])
+    item = PlannedRow("k", "c", "m", "l", 0, at.relative_to(tmp_path).as_posix())
+    write_table(tmp_path / "planned.tsv", PlannedRow._fields, [item._asdict()])
     assert read_status(tmp_path).counts["passed"] == 1
     (at / RECORD).write_text((at / RECORD).read_text()[:-100])
     with pytest.warns(
@@ -268,7 +268,7 @@ def write_many(folder, n):
         sources[state] = folder.with_name(f"{state}.json")
         sources[state].write_text(json.dumps(content, indent=1))
     settings, key = content["evidence"]["settings"], content["key"]
-    lines = ["\t".join(PlannedItem._fields)]
+    lines = ["\t".join(PlannedRow._fields)]
     for k in range(n):
         state, clip, model = STATES[k % 5], settings["clip"], settings["model"]
         at = f"items/{clip}/{model}/layer{k // 2 % 10}_seed{k}-{key}"  # one record for all: they are linked

@@ -126,7 +126,7 @@ def analyse(
 
 
 def catch_criterion(decision: Decision) -> float:
-    """The proportion of catch trials that separates attentive listeners from guessing ones: halfway from chance to all."""
+    """The proportion of catch trials that separates attentive listeners from guessing ones: halfway between chance and 1."""
     return (1 + decision.guess) / 2
 
 

@@ -25,9 +25,9 @@ class AnalysisSettings:
     lapse : float
         Lapse rate. Default 0.02.
     headphones : int, optional
-        Headphone trials to get right. Default: as in the design, or 5.
+        Minimum of correct headphone trials. Default: that of the design, or 5.
     catch : float, optional
-        Proportion of catch trials to get right. Default: halfway from chance to all.
+        Minimum proportion of catch trials correct. Default: halfway between chance and 1.
     finished : bool
         Whether listeners must have finished. Default False.
     resamples : int

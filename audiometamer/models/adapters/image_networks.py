@@ -4,6 +4,7 @@ The image is resized and cropped once, as in the network's training; standardisa
 end, through which the gradient reaches the pixels.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def image_model(
     layers: Mapping[str, str] | None = None,
     untrained: Callable[[], nn.Module] | None = None,
     name: str | None = None,
+    deviation: Sequence[float] | None = None,
 ) -> Model:
     """A network of images as a model.
 
@@ -67,7 +69,12 @@ def image_model(
         Mean and standard deviation of the pixels in [0, 1] that it was trained on, by channel. Defaults: ImageNet's.
     labels, layers, untrained, name
         See `Model`; the default layers are the network's children, and those of its lists and dicts of modules.
+    deviation : sequence of float, optional
+        Former name of `std`; goes away in version 0.3.
     """
+    if deviation is not None:
+        warnings.warn("deviation= is now std=; the old name goes away in version 0.3", DeprecationWarning, stacklevel=2)
+        std = deviation
     return Model(
         network.eval().requires_grad_(False),
         front_end=Standardised(mean, std),

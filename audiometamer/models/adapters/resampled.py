@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models.model import Model
-from audiometamer.signals.audio import resample_by_sinc
+from audiometamer.signals.resampling import resample_by_sinc
 
 
 class Resampled(nn.Module):

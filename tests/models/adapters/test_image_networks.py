@@ -207,3 +207,10 @@ def test_a_verdict_by_groups(photograph, tmp_path, monkeypatch, capsys):
     ):
         (tmp_path / "groups.toml").write_text(text)
         assert message in refused(capsys, *synth, "groups.toml")
+
+
+def test_the_former_name_of_the_standard_deviation():
+    picture = am.ImageTransform((3, 8, 8))
+    with pytest.warns(DeprecationWarning, match="deviation= is now std="):
+        model = am.image_model(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), picture, deviation=(0.5, 0.25, 0.125))
+    assert model.front_end.std.flatten().tolist() == [0.5, 0.25, 0.125]

@@ -7,7 +7,7 @@ import torch
 import audiometamer as am
 from audiometamer.metamers.criteria import default_null
 from audiometamer.models.adapters.joined import joined
-from audiometamer.signals.audio import resample_by_sinc
+from audiometamer.signals.resampling import resample_by_sinc
 
 
 def another(rate=tiny_models.SAMPLE_RATE, **options):

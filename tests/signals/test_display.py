@@ -6,7 +6,7 @@ import torch
 from shown import Shown, is_drawn
 
 import audiometamer as am
-from audiometamer.display import Gallery, Panel, as_html
+from audiometamer.signals.display import Gallery, Panel, as_html
 
 
 def noise(*shape):

@@ -100,7 +100,7 @@ def _cochleagram(samples: NDArray[np.float32], sample_rate: int) -> bytes | None
     """A picture of the cochleagram; None of a sound that is shorter than one of its windows."""
     import torch
 
-    from audiometamer import Cochleagram  # by its public name: the room lies above this module
+    from audiometamer import Cochleagram  # by its public name: its room lies above this one
 
     ear = Cochleagram.for_rate(sample_rate)
     if len(samples) < ear.lowpass.window_size:
