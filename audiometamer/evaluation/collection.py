@@ -22,7 +22,7 @@ from audiometamer.signals.audio import pad_or_crop
 from audiometamer.signals.files import read_signal
 from audiometamer.signals.resampling import resample
 
-_ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
+_ROUNDING = 1e-4  # relative; a smaller difference from the model's level is rounding
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ class Collection:
 
     def naturals_of(self, generator: str) -> list[int]:
         """Indices of the clips that a model made metamers of."""
-        return sorted({made.natural for made in self.metamers if made.generator == generator})
+        return sorted({metamer.natural for metamer in self.metamers if metamer.generator == generator})
 
     def labels_by(self, generator: str) -> dict[tuple[str, str], str]:
         """The labels that a generating model gave the clips, by clip and task."""
-        own = (made for made in self.metamers if made.generator == generator)
-        return {(made.clip, task): label for made in own for task, label in made.labels.items()}
+        own = (metamer for metamer in self.metamers if metamer.generator == generator)
+        return {(metamer.clip, task): label for metamer in own for task, label in metamer.labels.items()}
 
 
 def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selection: Path | None = None) -> Collection:
@@ -173,7 +173,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
         where = ", ".join(map(str, folders))
         raise AudioMetamerError(f"there is no metamer of a clip{passed}{wanted} in {where}: nothing to evaluate")
     for model in models_layers:
-        matched = dict.fromkeys(made.layer for made in collection.metamers if made.generator == model)
+        matched = dict.fromkeys(metamer.layer for metamer in collection.metamers if metamer.generator == model)
         collection.layers[model] = [layer for layer in dict.fromkeys([*models_layers[model], *matched]) if layer in matched]
     return collection
 

@@ -148,9 +148,9 @@ def _truths(path: Path, judges: Sequence[Judge], collection: Collection) -> True
 
 def _warn_of_unrelated_judges(judges: Sequence[Judge], collection: Collection) -> None:
     """Warn of judges that share no label with any generating model: only their own labels can be compared."""
-    given = {(task, label) for made in collection.metamers for task, label in made.labels.items()}
+    generator_labels = {(task, label) for metamer in collection.metamers for task, label in metamer.labels.items()}
     for judge in judges:
-        if not any((task, label) in given for task, names in judge.classes.items() for label in names):
+        if not any((task, label) in generator_labels for task, names in judge.classes.items() for label in names):
             warnings.warn(
                 f"{judge.model.name} shares no label with the models that made the metamers: it is only compared with itself",
                 AudioMetamerWarning,
@@ -172,14 +172,14 @@ class _Run:
         collection = self.collection
         for generator, layers in collection.layers.items():
             for layer in layers:
-                own = [made for made in collection.metamers if (made.generator, made.layer) == (generator, layer)]
-                clips = [made.clip for made in own]
+                own = [metamer for metamer in collection.metamers if (metamer.generator, metamer.layer) == (generator, layer)]
+                clips = [metamer.clip for metamer in own]
                 fields = {"judge": generator, "generator": generator, "layer": layer}
-                verdicts = np.array([np.nan if made.passed is None else made.passed for made in own], dtype=float)
+                verdicts = np.array([np.nan if metamer.passed is None else metamer.passed for metamer in own], dtype=float)
                 yield from self._row(verdicts, clips, measure=PASSED, **fields)
-                for measured in dict.fromkeys(name for made in own for name in made.similarity):
+                for measured in dict.fromkeys(name for metamer in own for name in metamer.similarity):
                     for metric in METRICS:
-                        values = [made.similarity.get(measured, {}).get(metric) for made in own]
+                        values = [metamer.similarity.get(measured, {}).get(metric) for metamer in own]
                         numbers = np.array([np.nan if value is None else value for value in values])
                         yield from self._row(numbers, clips, measure=metric, measured_layer=measured, **fields)
 
@@ -199,11 +199,11 @@ class _Run:
             names = [collection.naturals[i].clip for i in naturals]
             found = measures.clip_measures(clips.logits[task][naturals], classes, *labels_of(names))
             yield from self._rows(judge, generator, NATURAL, task, found, names)
-            names = [made.clip for made in own]
-            of_clip = clips.logits[task][[made.natural for made in own]]
+            names = [metamer.clip for metamer in own]
+            of_clip = clips.logits[task][[metamer.natural for metamer in own]]
             found = measures.metamer_measures(of_clip, metamers.logits[task], classes, *labels_of(names))
             for layer in collection.layers[generator]:
-                indices = [i for i, made in enumerate(own) if made.layer == layer]
+                indices = [i for i, metamer in enumerate(own) if metamer.layer == layer]
                 at_layer = {measure: values[indices] for measure, values in found.items()}
                 yield from self._rows(judge, generator, layer, task, at_layer, [names[i] for i in indices])
 

@@ -117,7 +117,7 @@ class ClipResponses:
     Parameters
     ----------
     logits : dict of str to array [shape=(clips, classes)]
-        By task.
+        Logits by task.
     rdms : dict of str to array [shape=(clips, clips)]
         Dissimilarities by layer.
     gains : list of float
@@ -138,7 +138,7 @@ class MetamerResponses:
     numbers : list of int
         Indices of the metamers in the collection.
     logits : dict of str to array [shape=(metamers, classes)]
-        By task.
+        Logits by task.
     rdms : dict of (str, int) to dict of str to array [shape=(clips, clips)]
         Dissimilarities of the metamers of a matched layer and seed, by the judge's layer; NaN for clips without such a metamer.
     """
@@ -167,17 +167,17 @@ def judge_metamers(
 ) -> MetamerResponses:
     """Present every metamer of a generating model to a judge; `advance` is called with the number newly done."""
     groups: dict[tuple[str, int], list[int]] = {}
-    for i, made in enumerate(collection.metamers):
-        if made.generator == generator:
-            groups.setdefault((made.layer, made.seed), []).append(i)
+    for i, metamer in enumerate(collection.metamers):
+        if metamer.generator == generator:
+            groups.setdefault((metamer.layer, metamer.seed), []).append(i)
 
     def sounds(numbers: Sequence[int]) -> Iterator[Tensor]:
         for i in numbers:
-            made = collection.metamers[i]
-            natural, samples = collection.naturals[made.natural], made.read()
+            metamer = collection.metamers[i]
+            natural, samples = collection.naturals[metamer.natural], metamer.read()
             if samples.numel() != math.prod(natural.shape):
                 raise AudioMetamerError(f"{made.path} has {samples.numel()} samples, its clip {math.prod(natural.shape)}")
-            yield gains[made.natural] * fit_to_model(judge.model, samples, natural.sample_rate)
+            yield gains[metamer.natural] * fit_to_model(judge.model, samples, natural.sample_rate)
 
     logits: dict[str, list[NDArray[np.float64]]] = {task: [] for task in judge.classes}
     rdms = {}

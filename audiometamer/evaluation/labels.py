@@ -55,7 +55,7 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     Returns
     -------
     dict of (str, str) to str
-        By clip and task.
+        Labels by clip and task.
 
     Raises
     ------

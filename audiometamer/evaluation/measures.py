@@ -6,7 +6,7 @@
 ``label_agreement``      whether it gives a metamer the label that it gave the clip
 ``generator_agreement``  whether its label is the one that the generating model gave the clip
 ``top5_agreement``       whether the label that it gave the clip is among the five highest logits of the metamer
-``top5_overlap``         share of the five highest logits of the clip that are among those of the metamer
+``top5_overlap``         proportion of the five highest logits of the clip that are among those of the metamer
 ``logit_correlation``    Pearson correlation of the logits of clip and metamer
 =======================  ============================================================================================
 

@@ -112,7 +112,7 @@ class Corpus:
         memory: float = MEMORY,
     ) -> None:
         self.tasks, self.sample_rate = dict(tasks), sample_rate
-        self.given = recordings
+        self.all_recordings = recordings
         self._check(recordings)
         self.recordings: dict[str, list[Recording]] = {
             split: [r for r in recordings if r.split == split and (split == "background" or self._is_labelled(r))]
@@ -181,7 +181,9 @@ class Corpus:
         """Warn of recordings of a split whose label is not among the classes: they are left out of the task."""
         for name, task in self.tasks.items():
             known = set(task.labels)
-            found = [label for r in self.given if r.split == split for label in r.labels.get(name, ()) if label not in known]
+            found = [
+                label for r in self.all_recordings if r.split == split for label in r.labels.get(name, ()) if label not in known
+            ]
             if found:
                 kinds = ", ".join(sorted(set(found))[:5]) + (", …" if len(set(found)) > 5 else "")
                 warnings.warn(

@@ -190,7 +190,7 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
         if not isinstance(place, h5py.Dataset) or place.shape is None or place.dtype.kind not in "biuf":
             raise AudioMetamerError(f"{path}: {dataset} is not a table of numbers")
         if place.external or place.is_virtual:
-            raise AudioMetamerError(f"{path}: the numbers of {dataset} lie in other files; write them into this one")
+            raise AudioMetamerError(f"{path}: the numbers of {dataset} are stored in other files; write them into this one")
         piece = math.prod(place.chunks or place.shape[1:]) * place.dtype.itemsize
         if piece > _LARGEST_PIECE:
             raise AudioMetamerError(f"{path}: {dataset} is in pieces of {piece:,} bytes; at most {_LARGEST_PIECE:,} are read")
