@@ -176,7 +176,7 @@ def judge_metamers(
             metamer = collection.metamers[i]
             natural, samples = collection.naturals[metamer.natural], metamer.read()
             if samples.numel() != math.prod(natural.shape):
-                raise AudioMetamerError(f"{made.path} has {samples.numel()} samples, its clip {math.prod(natural.shape)}")
+                raise AudioMetamerError(f"{metamer.path} has {samples.numel()} samples, its clip {math.prod(natural.shape)}")
             yield gains[metamer.natural] * fit_to_model(judge.model, samples, natural.sample_rate)
 
     logits: dict[str, list[NDArray[np.float64]]] = {task: [] for task in judge.classes}

@@ -204,8 +204,8 @@ def of_a_kind(kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("external", "lie in other files"),
-        ("virtual", "lie in other files"),
+        ("external", "are stored in other files"),
+        ("virtual", "are stored in other files"),
         ("link", "is a link"),
         ("soft", "is a link"),
         ("group", "is not a table of numbers"),
