@@ -47,7 +47,7 @@ class BuiltExperiment(NamedTuple):
     requested : Design
         As read.
     design : Design
-        With all defaults filled in.
+        Design with all defaults filled in.
     available : AvailableStimuli
     lists : list of list of PlannedTrial
         The trials of each listener, without the headphone check.

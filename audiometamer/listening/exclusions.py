@@ -92,7 +92,7 @@ class ListenerOutcome:
     failed : dict of str to str
         Findings by the rule that was failed, according to the trials or the table of listeners.
     failed_here : frozenset of str
-        Those of these rules that the trials fail.
+        Rules among these that the trials fail.
     headphones : str
         Result of the headphone check.
     """

@@ -20,7 +20,7 @@ class MatchState:
     step : int
         Number of the next step; the same for all signals.
     parameters : Tensor [shape=(batch, ...)]
-        What is stepped.
+        Parameters that the optimiser steps.
     optimizer_state : mapping of str to Tensor [shape=(batch, ...)]
     loss_steps : list of int
     losses : Tensor [shape=(batch, reports)]

@@ -165,7 +165,7 @@ def resumption(model: Model, metamer: Metamer, settings: Settings, method: str |
     ----------
     model : Model
     metamer : Metamer
-        With its new verdict.
+        Metamer with its new verdict.
     settings : Settings
         The metamer's, as they are computed now.
     method : Method or str, optional

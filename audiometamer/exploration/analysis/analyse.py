@@ -91,7 +91,7 @@ def analyse(
     trials : sequence of Answered
         All trials; those of the main part by listeners who are not excluded are analysed.
     listeners : iterable of ListenerRow, optional
-        What is known about listeners beyond their trials.
+        Information about listeners beyond their trials.
     decision : Decision, optional
         Default: differencing in the trials' task, with threshold at 0.794 correct.
     rules : ExclusionRules, optional
