@@ -134,7 +134,7 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum : int
         Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
+        Action for a listener with fewer. Default "stop".
     """
 
     test: Literal["huggins", "antiphase", "none"] = "huggins"
@@ -155,7 +155,7 @@ class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum : int
         Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
+        Action for a listener with fewer. Default "stop".
     """
 
     trials: NonNegativeInt = 12

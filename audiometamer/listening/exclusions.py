@@ -269,7 +269,7 @@ def exclude(
         outcomes.append(_outcome(one, own, rules, whole, same=same))
     found = Exclusions(outcomes, rules, bool(table), notes)
     if not found.kept:
-        raise AudioMetamerError(f"nobody is left to be analysed: {found.statement}")
+        raise AudioMetamerError(f"no listener is left to analyse: {found.statement}")
     return found
 
 

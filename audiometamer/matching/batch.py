@@ -24,7 +24,7 @@ class MatchState:
     optimizer_state : mapping of str to Tensor [shape=(batch, ...)]
     loss_steps : list of int
     losses : Tensor [shape=(batch, reports)]
-        As in `Match`, so far.
+        Losses so far, as in `Match`.
     """
 
     step: int

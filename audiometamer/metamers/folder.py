@@ -52,7 +52,7 @@ class FolderProgress:
     existing : int
         Number of them that existed in the folder before.
     rejudged : int
-        How many of those were judged again, by a new null distribution or new labels.
+        Number of those judged again, with a new null distribution or new labels.
     rejudged_passed : int
         Number of these that passed.
     reattempted : int

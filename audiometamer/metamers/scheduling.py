@@ -40,7 +40,7 @@ class Job:
     seconds : float
         Spent so far.
     state : MatchState or None
-        Where the attempt is to be resumed; None: at its first step.
+        State from which the attempt resumes; None: it starts at its first step.
     """
 
     clip: Clip | GivenTarget
