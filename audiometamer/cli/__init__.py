@@ -128,9 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             click.echo(f"{_INTERRUPTION}{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:
-            with io.StringIO() as told:
-                error.show(told)
-                click.echo("\n".join(map(shortened, told.getvalue().splitlines())), err=True)
+            with io.StringIO() as text:
+                error.show(text)
+                click.echo("\n".join(map(shortened, text.getvalue().splitlines())), err=True)
             return 2
         except AudioMetamerError as error:
             click.echo(shortened(f"audiometamer: error: {error}"), err=True)

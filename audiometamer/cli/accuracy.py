@@ -71,12 +71,12 @@ def test_model(
     with tracked() as tracker:
         for k, split in enumerate(dict.fromkeys(splits)):
 
-            def told(done: float, message: str, k: int = k, split: str = split) -> None:
+            def advance(done: float, message: str, k: int = k, split: str = split) -> None:
                 tracker((k + done) / len(splits), f"{split}: {message}")
 
-            told(0.0, f"reading {len(recordings)} recordings")
+            advance(0.0, f"reading {len(recordings)} recordings")
             tests = testing.prepared_tests(model, recordings, split=split, seed=seed)
-            scores[split], confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=told)
+            scores[split], confusions = testing.measure(model, tests, wanted, batch_size=batch_size, progress=advance)
             for task, confusion in confusions.items():
                 labels, stem = tests.corpus.tasks[task].labels, f"confusion-{safe_name(task)}-{split}"
                 testing.write_confusion(out / f"{stem}.tsv", confusion, labels)

@@ -33,7 +33,7 @@ def attacked(
     *,
     truths: Truths | None,
     bootstrap: Bootstrap,
-    told: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Row]:
     """Accuracy on a collection's clips under attacks, and without: rows of measure ``accuracy``, by attack, radius and task.
 
@@ -50,8 +50,8 @@ def attacked(
     truths : mapping of (str, str) to str, optional
         True labels by clip and task.
     bootstrap : Bootstrap
-    told : callable, optional
-        Told how many sounds more are done.
+    progress : callable, optional
+        Called with the number of sounds done since the last call.
     """
     model, naturals = judge.model, collection.naturals
     tasks = {task: Task(tuple(names)) for task, names in judge.classes.items()}
@@ -77,8 +77,8 @@ def attacked(
             found = answers(model, examples(), {name: task}, adversary=adversary, batch_size=judge.batch_size)
             for answered in found.values():
                 yield from row(name, _kind(adversary), adversary.radius, answered.logits.argmax(1) == answered.targets)
-        if told is not None:
-            told(len(naturals))
+        if progress is not None:
+            progress(len(naturals))
 
 
 def _kind(adversary: Adversary) -> str:

@@ -96,28 +96,28 @@ def evaluate(
     check_attackable(judges, attacks)
     truths = None if labels is None else _truths(Path(labels), judges, collection)
     if truths is None:
-        _tell_strangers(judges, collection)
+        _warn_about_strangers(judges, collection)
     run = _Run(collection, truths, Bootstrap(resamples=resamples, seed=seed), defaultdict(list))
     rows = list(run.own_records())
     n_sounds = len(collection.naturals) * (1 + len(attacks)) + len(collection.metamers)
     for k, judge in enumerate(judges):
         done = 0
 
-        def told(more: int, k: int = k, name: str = judge.model.name) -> None:
+        def advance(more: int, k: int = k, name: str = judge.model.name) -> None:
             nonlocal done
             done += more
             if progress is not None:
                 progress((k + done / n_sounds) / len(judges), f"{name}: {done} of {n_sounds} sounds")
 
-        clips = hear_clips(judge, collection, told)
+        clips = hear_clips(judge, collection, advance)
         for generator in collection.layers:
-            metamers = hear_metamers(judge, collection, generator, clips.gains, told)
+            metamers = hear_metamers(judge, collection, generator, clips.gains, advance)
             rows += run.recognition(judge, generator, clips, metamers)
             if rdms is not None:
                 rows += run.dissimilarity(judge, generator, clips, metamers)
                 path = Path(rdms) / safe_name(judge.model.name) / f"{safe_name(generator)}.npz"
                 _save_rdms(path, collection, generator, clips, metamers)
-        rows += attacked(judge, collection, clips, attacks, truths=truths, bootstrap=run.bootstrap, told=told)
+        rows += attacked(judge, collection, clips, attacks, truths=truths, bootstrap=run.bootstrap, progress=advance)
     return rows + list(run.of_others())
 
 
@@ -146,7 +146,7 @@ def _truths(path: Path, judges: Sequence[Judge], collection: Collection) -> Trut
     return truths
 
 
-def _tell_strangers(judges: Sequence[Judge], collection: Collection) -> None:
+def _warn_about_strangers(judges: Sequence[Judge], collection: Collection) -> None:
     """Warn of judges that share no label with any generating model: they have only their own to be compared with."""
     given = {(task, label) for made in collection.metamers for task, label in made.labels.items()}
     for judge in judges:

@@ -70,7 +70,7 @@ class Judge:
         assert self._taps
 
     def hear(
-        self, signals: Iterator[Tensor], n_signals: int, told: Callable[[int], None] | None = None
+        self, signals: Iterator[Tensor], n_signals: int, progress: Callable[[int], None] | None = None
     ) -> tuple[Logits, Dissimilarities]:
         """Logits for signals [shape=signal_shape], and 1 − r between each two of them at each layer.
 
@@ -88,8 +88,8 @@ class Judge:
                     logits[task].append(activations[f"{task}:"].double().cpu().numpy())
                 for layer, store in stores.items():
                     store.append(activations[layer].flatten(1).float().cpu().numpy())
-                if told is not None:
-                    told(len(batch))
+                if progress is not None:
+                    progress(len(batch))
             unlike = {layer: _dissimilarities(store, self.memory) for layer, store in stores.items()}
         found = {task: np.concatenate(blocks) for task, blocks in logits.items()}
         for task, values in found.items():
@@ -150,8 +150,8 @@ class HeardMetamers:
     unlike: dict[tuple[str, int], Dissimilarities]
 
 
-def hear_clips(judge: Judge, collection: Collection, told: Callable[[int], None] | None = None) -> HeardClips:
-    """Ask a model about every clip of a collection; `told` is told how many more are done."""
+def hear_clips(judge: Judge, collection: Collection, progress: Callable[[int], None] | None = None) -> HeardClips:
+    """Ask a model about every clip of a collection; `progress` is called with the number done since the last call."""
     gains: list[float] = []
 
     def clips() -> Iterator[Tensor]:
@@ -160,14 +160,14 @@ def hear_clips(judge: Judge, collection: Collection, told: Callable[[int], None]
             gains.append(gain_for(judge.model, taken))
             yield gains[-1] * taken
 
-    logits, unlike = judge.hear(clips(), len(collection.naturals), told)
+    logits, unlike = judge.hear(clips(), len(collection.naturals), progress)
     return HeardClips(logits, unlike, gains)
 
 
 def hear_metamers(
-    judge: Judge, collection: Collection, generator: str, gains: Sequence[float], told: Callable[[int], None] | None = None
+    judge: Judge, collection: Collection, generator: str, gains: Sequence[float], progress: Callable[[int], None] | None = None
 ) -> HeardMetamers:
-    """Ask a model about every metamer of a generating model; `told` is told how many more are done."""
+    """Ask a model about every metamer of a generating model; `progress` is called with the number done since the last call."""
     groups: dict[tuple[str, int], list[int]] = {}
     for i, made in enumerate(collection.metamers):
         if made.generator == generator:
@@ -184,7 +184,7 @@ def hear_metamers(
     logits: dict[str, list[NDArray[np.float64]]] = {task: [] for task in judge.classes}
     unlike = {}
     for group, numbers in groups.items():
-        found, matrices = judge.hear(sounds(numbers), len(numbers), told)
+        found, matrices = judge.hear(sounds(numbers), len(numbers), progress)
         for task, values in found.items():
             logits[task].append(values)
         here = [collection.metamers[i].natural for i in numbers]

@@ -113,8 +113,8 @@ def check_labels(path: Path, truths: Truths, clips: Sequence[str], judges: Mappi
         asked = {(clip, task): truths[clip, task] for task in classes for clip in clips if (clip, task) in truths}
         unknown = [label for (_, task), label in asked.items() if label not in classes[task]]
         if len(unknown) == len(asked):
-            told = "; ".join(f"{task} ({', '.join(labels[:4])}, …)" for task, labels in classes.items())
-            raise AudioMetamerError(f"{path} has no label of a clip that {name} could give; it tells {told}")
+            offered = "; ".join(f"{task} ({', '.join(labels[:4])}, …)" for task, labels in classes.items())
+            raise AudioMetamerError(f"{path} has no label of a clip that {name} could give; its classes are {offered}")
         if unknown:
             warnings.warn(
                 f"{len(unknown)} of {len(asked)} labels are none of the classes of {name} and left out of its accuracy: "

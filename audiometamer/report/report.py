@@ -137,8 +137,8 @@ class _Places:
         return _Signal(kind, name, self.url(path), self.url(self.picture(path)) if heard else None, rms if heard else None)
 
 
-def _told_nobody(done: float, message: str) -> None:
-    """Progress for nobody."""
+def _ignore(done: float, message: str) -> None:
+    """Report no progress."""
 
 
 def make_report(
@@ -147,7 +147,7 @@ def make_report(
     out: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
     redraw: bool = False,
-    progress: Progress = _told_nobody,
+    progress: Progress = _ignore,
     open_model: Callable[[str], Model] | None = None,
 ) -> Path:
     """Write a page to look and listen through a folder of metamers.

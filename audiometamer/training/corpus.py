@@ -177,7 +177,7 @@ class Corpus:
             encoded[name] = task.encoded([label for some in found for label in some] if found else None)
         return encoded
 
-    def tell_unknown_labels(self, split: str) -> None:
+    def warn_about_unknown_labels(self, split: str) -> None:
         """Warn of recordings of a split whose label none of the classes is: they are left out of the task."""
         for name, task in self.tasks.items():
             known = set(task.labels)

@@ -78,7 +78,7 @@ def speech_commands(path: Path) -> list[Recording]:
             speaker = found["speaker"] if (found := _NOHASH.fullmatch(file.name)) else file.stem
             split = _split_by_hash(speaker) if splits is None else splits.get(f"{word}/{file.name}", "train")
             recordings.append(AudioFile(file, split, {"word": (word,), "speaker": (speaker,)}))
-    _tell_shared_speakers(folder, recordings)
+    _warn_about_shared_speakers(folder, recordings)
     return recordings
 
 
@@ -117,7 +117,7 @@ def _split_by_hash(speaker: str) -> str:
     return "valid" if percent < 10 else "test" if percent < 20 else "train"
 
 
-def _tell_shared_speakers(folder: Path, recordings: Sequence[Recording]) -> None:
+def _warn_about_shared_speakers(folder: Path, recordings: Sequence[Recording]) -> None:
     splits: dict[str, set[str]] = defaultdict(set)
     for recording in recordings:
         for speaker in recording.labels.get("speaker", ()):

@@ -228,8 +228,8 @@ class Augmentation:
         Share of excerpts with the word in the middle; in the others it lies anywhere. Of speech that is longer than the
         excerpt these others are any part. Default 1.
     low_pass : float
-        Half of it is the share of excerpts whose speech is low-passed, so that the bandwidth of a source tells nothing, and the
-        share that is low-passed once the background is in, independently. Default 0.
+        Half of it is the share of excerpts whose speech is low-passed, so that the bandwidth of a source gives nothing away, and
+        the share that is low-passed once the background is in, independently. Default 0.
     cutoff : tuple of float
         Range of the cut-off, in Hz, uniform in its logarithm. Default 2500 to 9000.
     noise_floor : float

@@ -152,12 +152,12 @@ def _open(path: Path) -> Any:
         raise AudioMetamerError(f"{path} needs h5py, which is not installed: pip install 'audiometamer[train]'") from error
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
-    with _told(f"{path} cannot be read as HDF5"):
+    with _explained(f"{path} cannot be read as HDF5"):
         return h5py.File(path, "r")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _explained(what: str) -> Iterator[None]:
     """Whatever HDF5 raises at broken files, of which there is no complete list, as one line."""
     try:
         yield
@@ -179,7 +179,7 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
     """
     import h5py
 
-    with _told(f"{path}: dataset {dataset} cannot be opened"):
+    with _explained(f"{path}: dataset {dataset} cannot be opened"):
         place = file
         for name in dataset.split("/"):
             if not isinstance(place, h5py.Group) or name not in place:
@@ -209,7 +209,7 @@ def _is_written(table: Any) -> bool:
 
 def _rows(file: Any, path: Path, dataset: str, row: int | slice = slice(None)) -> NDArray[Any]:
     """Rows of a table that `_dataset` has found to be one."""
-    with _told(f"{path}: {dataset} cannot be read"):
+    with _explained(f"{path}: {dataset} cannot be read"):
         return np.asarray(file[dataset][row])
 
 

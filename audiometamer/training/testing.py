@@ -287,12 +287,12 @@ def measure(
     confusions: Confusions = {}
     for k, condition in enumerate(conditions):
 
-        def told(done: int, k: int = k, condition: Condition = condition) -> None:
+        def advance(done: int, k: int = k, condition: Condition = condition) -> None:
             if progress is not None:
                 progress((k + done / len(tests.recordings)) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
 
         found = answers(
-            model, tests.examples(condition), tasks, adversary=condition.adversary, batch_size=batch_size, progress=told
+            model, tests.examples(condition), tasks, adversary=condition.adversary, batch_size=batch_size, progress=advance
         )
         for task, answered in found.items():
             scores.setdefault(task, {})[condition.name] = answered.score()
@@ -331,7 +331,7 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     corpus = Corpus(recordings, tasks, sample_rate=model.sample_rate, splits=(split, "background"))
     if not corpus.recordings.get(split):
         raise AudioMetamerError(f"no recording of split {split!r} has a label of task {', '.join(tasks)}")
-    corpus.tell_unknown_labels(split)
+    corpus.warn_about_unknown_labels(split)
     backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
     return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[-1], level=model.level, seed=seed)
 

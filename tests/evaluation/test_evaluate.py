@@ -128,7 +128,7 @@ def test_models_that_do_not_fit(folder, labels):
         assert "\n" not in str(caught.value)
 
     refused("there are several models of the name 'echo'", [echo(), echo()])
-    refused("stranger could give; it tells letter (s, t, u, v, …)", [echo(), stranger_model()], labels=labels)
+    refused("stranger could give; its classes are letter (s, t, u, v, …)", [echo(), stranger_model()], labels=labels)
     refused("echo has no front end, so no cochleagram", [echo()], attacks=[Adversary("cochleagram", "l2", 1.0)])
     refused("nothing is cut", [echo("short", duration=1.0, sample_rate=4, signal_shape=(8,)), half_a_second()])
 

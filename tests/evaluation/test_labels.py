@@ -79,7 +79,7 @@ def test_labels_that_no_model_could_give():
         check_labels(Path("l.csv"), {("x", "letter"): "a", ("y", "letter"): "q"}, ["x", "y"], judges)
     for truths in ({("x", "letter"): "q"}, {("x", "word"): "a"}, {("other", "letter"): "a"}):
         with pytest.raises(
-            am.AudioMetamerError, match=re.escape("l.csv has no label of a clip that echo could give; it tells letter")
+            am.AudioMetamerError, match=re.escape("l.csv has no label of a clip that echo could give; its classes are letter")
         ):
             check_labels(Path("l.csv"), truths, ["x"], judges)
 
