@@ -175,5 +175,7 @@ def test_a_folder_finds_the_metamers_of_a_user_s_method_and_takes_no_other_s(tin
     assert (seen[0].existing, seen[-1].existing) == (0, 1)
     assert torch.equal(found.samples, made.samples)
     assert found.evidence.settings.method == method().recorded_name
-    with pytest.raises(am.AudioMetamerError, match="was made with another method; choose another --out, or --overwrite it"):
+    with pytest.raises(
+        am.AudioMetamerError, match=r"was made with different settings \(method\); choose another --out, or --overwrite it"
+    ):
         am.synthesize_into(tmp_path, tiny, tiny_clip, method=method(lambda steps: LBFGS(memory=3)), **options)
