@@ -20,7 +20,7 @@ from audiometamer.io.tables import escape_formula, table_text
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import Batch, Corpus, Targets, Task, batches_of
+from audiometamer.training.corpus import Corpus, Targets, Task, TrainingBatch, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
 
@@ -30,7 +30,7 @@ _RESAMPLES = 200
 _Z = 1.959963984540054  # of a 95 % interval
 
 
-class Condition(msgspec.Struct, frozen=True):
+class AccuracyCondition(msgspec.Struct, frozen=True):
     """What is done to the test recordings; nothing by default, which is quiet.
 
     Parameters
@@ -58,13 +58,13 @@ class Condition(msgspec.Struct, frozen=True):
         return "_".join(part for part in parts if part) or "quiet"
 
 
-def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[Condition]:
+def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[AccuracyCondition]:
     """Quiet, limited to 4 kHz, each signal-to-noise ratio, each attack in quiet."""
     return [
-        Condition(),
-        Condition(band_limit=BAND_LIMIT_HZ),
-        *(Condition(snr=snr) for snr in snrs),
-        *(Condition(adversary=adversary) for adversary in adversaries),
+        AccuracyCondition(),
+        AccuracyCondition(band_limit=BAND_LIMIT_HZ),
+        *(AccuracyCondition(snr=snr) for snr in snrs),
+        *(AccuracyCondition(adversary=adversary) for adversary in adversaries),
     ]
 
 
@@ -114,7 +114,7 @@ class TestSet:
         self.n_samples, self.level, self.seed = n_samples, level, seed
         self.recordings, self.waveforms = corpus.recordings[split], corpus.waveforms[split]
 
-    def examples(self, condition: Condition) -> Iterator[tuple[Samples, Targets]]:
+    def examples(self, condition: AccuracyCondition) -> Iterator[tuple[Samples, Targets]]:
         """Every excerpt and its targets in a condition."""
         rate = self.corpus.sample_rate
         for number, recording in enumerate(self.recordings):
@@ -191,7 +191,7 @@ def answers(
 
 
 def _output(
-    model: Model, batch: Batch, tasks: Mapping[str, Task], adversary: Adversary | None, generator: torch.Generator
+    model: Model, batch: TrainingBatch, tasks: Mapping[str, Task], adversary: Adversary | None, generator: torch.Generator
 ) -> Any:
     inputs = batch.sounds.to(device=model.device, dtype=model.dtype)
     run: Callable[[Tensor], Any] = model
@@ -259,7 +259,7 @@ Confusions = dict[str, NDArray[np.int64]]  # by task
 def measure(
     model: Model,
     tests: TestSet,
-    conditions: Sequence[Condition],
+    conditions: Sequence[AccuracyCondition],
     *,
     batch_size: int = 64,
     progress: Callable[[float, str], None] | None = None,
@@ -270,7 +270,7 @@ def measure(
     ----------
     model : Model
     tests : TestSet
-    conditions : sequence of Condition
+    conditions : sequence of AccuracyCondition
     batch_size : int
         Default 64.
     progress : callable, optional
@@ -287,7 +287,7 @@ def measure(
     confusions: Confusions = {}
     for k, condition in enumerate(conditions):
 
-        def advance(done: int, k: int = k, condition: Condition = condition) -> None:
+        def advance(done: int, k: int = k, condition: AccuracyCondition = condition) -> None:
             if progress is not None:
                 progress((k + done / len(tests.recordings)) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
 
