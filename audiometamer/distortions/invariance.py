@@ -111,14 +111,14 @@ def measure_invariance(
     probes : int
         Columns of the random block. Default 32.
     iterations : int
-        Of the subspace; more make small singular values more exact. Default 2.
+        Iterations of the subspace; more make small singular values more exact. Default 2.
     tolerance : float, optional
         As a fraction of the largest singular value. Default: max(units, inputs) times the dtype's machine epsilon, as is usual
         for numerical ranks (`numpy.linalg.matrix_rank`).
     batch_size : int
         Vectors in one pass. Default 8.
     seed : int
-        Of the random vectors. Default 0.
+        Random seed of the random vectors. Default 0.
 
     Returns
     -------

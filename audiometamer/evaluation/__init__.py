@@ -1,4 +1,4 @@
-"""Who recognises whose metamers: one table and pictures of it; and the page to look and listen through."""
+"""Who recognises whose metamers: one table, and pictures of it; attacks."""
 
 from audiometamer.evaluation.evaluate import evaluate
 from audiometamer.evaluation.pictures import draw_pictures

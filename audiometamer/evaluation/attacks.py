@@ -45,7 +45,7 @@ def attacked(
     judge : Judge
     collection : Collection
     heard : HeardClips
-        By this judge.
+        The clips as this judge hears them.
     adversaries : sequence of Adversary
     truths : mapping of (str, str) to str, optional
         True labels by clip and task.

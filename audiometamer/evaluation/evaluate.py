@@ -68,7 +68,7 @@ def evaluate(
     batch_size : int
         Sounds in one forward pass. Default 8.
     resamples, seed : int
-        Of the bootstrap over clips. Default 10000 and 0.
+        Number of bootstrap samples of clips, and their random seed. Default 10000 and 0.
     progress : callable, optional
         Told the share that is done, and what is going on.
 

@@ -1,4 +1,4 @@
-"""One model hears every sound, once: its logits, and how unlike its activations are between sounds."""
+"""One model hears every sound, once: its logits, and dissimilarities of its activations between sounds."""
 
 import math
 import tempfile
@@ -123,7 +123,7 @@ class HeardClips:
     unlike : dict of str to array [shape=(clips, clips)]
         Dissimilarities by layer.
     gains : list of float
-        What each clip was multiplied by, and its metamers are to be.
+        Factor by which each clip was multiplied; it applies to its metamers too.
     """
 
     logits: Logits
@@ -138,7 +138,7 @@ class HeardMetamers:
     Parameters
     ----------
     numbers : list of int
-        Of the metamers in the collection.
+        Indices of the metamers in the collection.
     logits : dict of str to array [shape=(metamers, classes)]
         By task.
     unlike : dict of (str, int) to dict of str to array [shape=(clips, clips)]

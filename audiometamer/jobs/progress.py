@@ -8,7 +8,7 @@ ProgressCallback = Callable[[float, str], None]
 """Called with how much is done (a share, or a number of items) and a message."""
 
 _BETWEEN_LOOKS = 20.0  # seconds between two looks at the disk by a worker that is on its own
-_SPARING = 20  # looks at the disk take at most one part in so many of the time
+_SPARING = 20  # looks at the disk take at most 1 / _SPARING of the time
 
 
 class CompletionCounter:

@@ -48,7 +48,7 @@ def max_contribution(pool: nn.Module, x: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Of the shape of the pool's output: the largest value for a max-pool, divided by the number of values in a region for an
+        In the shape of the pool's output: the largest value for a max-pool, divided by the number of values in a region for an
         average-pool.
     """
     if isinstance(pool, SupportsMaxContribution):

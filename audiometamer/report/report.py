@@ -165,7 +165,7 @@ def make_report(
     evaluation : path, optional
         A folder with ``evaluation.tsv`` and PNGs, as `audiometamer evaluate` writes them. Default: `folder`, if it has any.
     redraw : bool
-        Whether cochleagrams are drawn again that are there already. Default False.
+        Whether to redraw existing cochleagrams. Default False.
     progress : callable
         Told the share that is done and what is going on.
     open_model : callable, optional
@@ -175,7 +175,7 @@ def make_report(
     Returns
     -------
     path
-        Of the page.
+        The page.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def _read_metamers(
     for metamers in groups.values():
         files = [places.folder / metamers[0].original, *(result.path for result in metamers)]
         sounds = [file for file in files if file.suffix == ".wav" and file.exists()]
-        painter.draw(sounds, [places.picture(sound) for sound in sounds], anew=redraw)
+        painter.draw(sounds, [places.picture(sound) for sound in sounds], redraw=redraw)
         evidences = [evidence_from_result(result) for result in metamers]
         figure = _figure(places, metamers, figures)
         originals.append(_original(places, files[0], evidences[0], figure))
@@ -275,7 +275,7 @@ def _original(places: _Places, path: Path, evidence: Evidence, figure: Path | No
 
 
 def _notices(evidence: Evidence) -> list[str]:
-    """What is to be known of the clip, and of what the model does not know."""
+    """What a reader should know of the clip, and what the model does not know."""
     return [*evidence.clip_notices, *(f"{evidence.settings.model}: {limit}" for limit in evidence.limits)]
 
 

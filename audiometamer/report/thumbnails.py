@@ -25,7 +25,7 @@ class Painter:
     def __init__(self) -> None:
         self._ears: dict[int, Cochleagram] = {}
 
-    def draw(self, sounds: Sequence[Path], pictures: Sequence[Path], *, anew: bool = False) -> None:
+    def draw(self, sounds: Sequence[Path], pictures: Sequence[Path], *, redraw: bool = False) -> None:
         """Write a PNG for each sound that has none yet, all on the scale of the first.
 
         A picture carries the time of change of its sound, and counts as drawn while the two agree.
@@ -36,15 +36,15 @@ class Painter:
             The first sets the scale: its largest value is the brightest colour.
         pictures : sequence of path
             Where the picture of each is to lie.
-        anew : bool
-            Whether pictures are drawn again that are there already. Default False.
+        redraw : bool
+            Whether to redraw existing pictures. Default False.
 
         Raises
         ------
         AudioMetamerError
             If a sound cannot be read, or a file that was not drawn here is in the way.
         """
-        todo = [(s, p) for s, p in zip(sounds, pictures, strict=True) if anew or not _is_drawn(s, p)]
+        todo = [(s, p) for s, p in zip(sounds, pictures, strict=True) if redraw or not _is_drawn(s, p)]
         if not todo:
             return
         top = max(float(half.max()) for half in self._cochleagrams(sounds[0]))

@@ -41,7 +41,7 @@ from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, 
 from audiometamer.stimuli.resolved import write_resolved_plan
 from audiometamer.stimuli.set import finalize
 
-# A retry begins from other noise; no user numbers so many seeds.
+# A retry begins from other noise; no user's seeds reach that far.
 RETRY_STRIDE = 1_000_000
 
 

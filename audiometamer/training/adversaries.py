@@ -25,7 +25,7 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Projected gradient ascent on the loss from a random start; or its control, one random step of exactly this norm.
         Default "gradient".
     steps : int
-        Of gradient ascent. Default 5.
+        Steps of gradient ascent. Default 5.
     step : float
         Size of one as a share of the radius. Default 0.5.
     warm_up : float
@@ -66,7 +66,7 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         loss : callable
             Inputs to the sum of their losses; is raised. Not called by a random step.
         generator : torch.Generator
-            Of the random start or step; on the inputs' device.
+            Source of the random start or step; on the inputs' device.
         bounds : tuple of float
             Range that inputs are clamped to before they are perturbed, and kept in by every step. Default: none.
 

@@ -1,4 +1,4 @@
-"""Recordings that are there twice, under two names: none is both trained on and tested on."""
+"""Recordings that occur twice, under two names: none is both trained on and tested on."""
 
 import hashlib
 from collections import defaultdict

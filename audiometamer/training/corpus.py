@@ -87,7 +87,7 @@ class Waveforms(Sequence[Samples]):
 class Corpus:
     """All recordings that have a label for one of the tasks, by split, and the backgrounds.
 
-    Of the background recordings those with a label of task ``speaker`` are voices, the others noises. The last fifth of the
+    Background recordings with a label of task ``speaker`` are voices, the others noises. The last fifth of the
     voices, and of each noise, is for tests only.
 
     Parameters
@@ -238,7 +238,7 @@ class TrainingSet:
     augmentation : Augmentation
     backgrounds : Backgrounds
     n_samples : int
-        Of an excerpt.
+        Length of an excerpt.
     level : float
         RMS of an excerpt.
     seed : int

@@ -152,7 +152,7 @@ def common_voice_tables(path: Path) -> dict[str, Path]:
 
 
 def common_voice(path: Path) -> list[Recording]:
-    """The recordings of Common Voice that its tables list and that are there."""
+    """The recordings of Common Voice that its tables list and that exist."""
     tables = common_voice_tables(path)
     if not tables:
         raise AudioMetamerError(f"{path} is not Common Voice: no table with the columns {', '.join(sorted(_COLUMNS))}")

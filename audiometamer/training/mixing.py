@@ -98,7 +98,7 @@ def stretched(samples: Samples, rate: float) -> Samples:
 
 
 def shifted(samples: Samples, semitones: float, sample_rate: int) -> Samples:
-    """A recording so many semitones higher, its duration unchanged; one of less than 32 samples is left."""
+    """A recording shifted up by a number of semitones, its duration unchanged; one of fewer than 32 samples is left as it is."""
     from librosa.effects import pitch_shift
 
     if len(samples) < _SHORTEST:
@@ -239,7 +239,7 @@ class Augmentation:
     stretch : float
         Recordings are made faster or slower by up to this factor at their own pitch (phase vocoder of librosa). Default 1: not.
     pitch : float
-        Recordings are shifted up or down by up to so many semitones at their own speed. Default 0: not.
+        Maximum pitch shift of recordings, up or down, in semitones, at their own speed. Default 0: none.
     gain : tuple of float
         Range of gains after the level has been set, in dB, uniform. Default none.
     """

@@ -94,7 +94,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     name : str
-        Of the model.
+        Name of the model.
     tasks : dict of str to TaskRecipe
     network, front_end : NetworkCard, FrontEndCard
         As in a model's card.
@@ -105,7 +105,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     level : float
         RMS of every excerpt. Default 0.1.
     seed : int
-        Of the initial weights, the order of clips and every augmentation. Default 0.
+        Random seed of the initial weights, the order of clips and every augmentation. Default 0.
     epochs, batch_size : int
     balanced : str, optional
         A task whose classes are made equally frequent. Default: every recording once in an epoch.

@@ -76,7 +76,7 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     clips : int
         With a label of the task.
     percent : float
-        Of clips that are labelled right; for a task with several labels a sound, the mean average precision over classes.
+        Percentage of clips labelled correctly; for a task with several labels a sound, the mean average precision over classes.
     interval_95 : tuple of float
         In percent: Wilson's interval (Wilson 1927); for several labels a sound, by 200 bootstrap resamples of the clips.
     correct : int, optional
@@ -98,11 +98,11 @@ class TestSet:
     split : str
     backgrounds : Backgrounds
     n_samples : int
-        Of an excerpt.
+        Length of an excerpt.
     level : float or None
         RMS that excerpts are set to.
     seed : int
-        Of the backgrounds. Default 0.
+        Random seed of the backgrounds. Default 0.
     """
 
     __test__ = False  # pytest would take it for a test
@@ -217,7 +217,7 @@ def _output(
 def summed_loss(logits: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
     """Cross-entropies of the sounds whose target is known, summed, and how many there are.
 
-    Of a task with several labels a sound: the binary cross-entropies, averaged over classes.
+    For a task with several labels a sound: the binary cross-entropies, averaged over classes.
     """
     known = task.known(targets)
     if not task.multi:
@@ -280,7 +280,7 @@ def measure(
     -------
     scores : dict of str to dict of str to Score
     confusions : dict of str to array [shape=(classes, classes)]
-        Of tasks with one label a sound.
+        Counts, for tasks with one label a sound.
     """
     tasks = tests.corpus.tasks
     scores: Scores = {}
@@ -309,10 +309,10 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     model : Model
         With labels.
     recordings : sequence of Recording
-        Of any split; those of split ``background`` are heard behind the others.
+        Recordings of any split; those of split ``background`` are heard behind the others.
     split : str
     seed : int
-        Of the backgrounds. Default 0.
+        Random seed of the backgrounds. Default 0.
 
     Raises
     ------

@@ -75,7 +75,7 @@ def anova_data(counts: Mapping[ObserverKind, CorrectCounts], groups: Mapping[str
     Parameters
     ----------
     counts : mapping
-        Of listeners (``human``), and of networks if anything is known of them.
+        Counts of listeners (``human``), and of networks if anything is known of them.
     groups : mapping of str to str
         The group of each listener; empty if the listener has none.
     """

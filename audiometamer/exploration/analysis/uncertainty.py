@@ -48,7 +48,7 @@ def max_loss(
     Parameters
     ----------
     groups : sequence of Group
-        Of about equally many listeners.
+        Groups of about equally many listeners.
     procedures : mapping of str to Procedure
         By dimension.
     resamples : int
