@@ -11,7 +11,6 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
-from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
 from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
@@ -34,7 +33,7 @@ class PlannedClip(msgspec.Struct, frozen=True):
 
     def read(self, model: Model, level: float | None) -> Clip:
         """Read the clip as a model takes it."""
-        clip = load_clip(model, self.path, level=level, start=self.start, length=self.duration)
+        clip = model.read_clip(self.path, level=level, start=self.start, length=self.duration)
         return dataclasses.replace(clip, name=self.name)
 
 
