@@ -21,6 +21,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import Batch, ClassificationTask, Corpus, Targets, batches_of
+from audiometamer.training.corpus import Corpus, Targets, Task, TrainingBatch, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
 
@@ -196,7 +197,7 @@ def collect_answers(
 
 
 def _output(
-    model: Model, batch: Batch, tasks: Mapping[str, ClassificationTask], adversary: Adversary | None, generator: torch.Generator
+    model: Model, batch: TrainingBatch, tasks: Mapping[str, ClassificationTask], adversary: Adversary | None, generator: torch.Generator
 ) -> Any:
     inputs = batch.sounds.to(device=model.device, dtype=model.dtype)
     run: Callable[[Tensor], Any] = model
@@ -275,7 +276,7 @@ def measure(
     ----------
     model : Model
     tests : TestSet
-    conditions : sequence of Condition
+    conditions : sequence of AccuracyCondition
     batch_size : int
         Default 64.
     progress : callable, optional
