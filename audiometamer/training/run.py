@@ -23,14 +23,12 @@ from audiometamer.models.model_folder import build_model
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
-from audiometamer.training.corpus import Batch, ClassificationTask, Corpus, TrainingSet
-from audiometamer.training.corpus import Corpus, Task, TrainingBatch, TrainingSet
+from audiometamer.training.corpus import ClassificationTask, Corpus, TrainingBatch, TrainingSet
 from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
 from audiometamer.training.testing import TestCondition, TestSet
-from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"

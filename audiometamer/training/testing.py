@@ -20,8 +20,7 @@ from audiometamer.io.tables import escape_formula, table_text
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import Batch, ClassificationTask, Corpus, Targets, batches_of
-from audiometamer.training.corpus import Corpus, Targets, Task, TrainingBatch, batches_of
+from audiometamer.training.corpus import ClassificationTask, Corpus, Targets, TrainingBatch, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
 
@@ -197,7 +196,11 @@ def collect_answers(
 
 
 def _output(
-    model: Model, batch: TrainingBatch, tasks: Mapping[str, ClassificationTask], adversary: Adversary | None, generator: torch.Generator
+    model: Model,
+    batch: TrainingBatch,
+    tasks: Mapping[str, ClassificationTask],
+    adversary: Adversary | None,
+    generator: torch.Generator,
 ) -> Any:
     inputs = batch.sounds.to(device=model.device, dtype=model.dtype)
     run: Callable[[Tensor], Any] = model
@@ -276,7 +279,7 @@ def measure(
     ----------
     model : Model
     tests : TestSet
-    conditions : sequence of AccuracyCondition
+    conditions : sequence of TestCondition
     batch_size : int
         Default 64.
     progress : callable, optional

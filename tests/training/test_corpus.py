@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.training.corpus import MISSING, Batch, ClassificationTask, Corpus, TrainingSet, batches_of
-from audiometamer.training.corpus import MISSING, Corpus, Task, TrainingBatch, TrainingSet, batches_of
+from audiometamer.training.corpus import MISSING, ClassificationTask, Corpus, TrainingBatch, TrainingSet, batches_of
 from audiometamer.training.mixing import Augmentation
 
 RATE = 1000
