@@ -414,7 +414,7 @@ NAMES = {
     "loading.save_weights": "models.model_folder.save_weights",
     "matching.loop.Halfway": "matching.loop.MatchState",
     "metamers.clips.check_names": "models.inputs.check_clip_names",
-    "metamers.clips.read_for": "models.inputs.load_clip",
+    "metamers.clips.read_for": "models.model.Model.read_clip",
     "metamers.evidence.Try": "metamers.evidence.AttemptRecord",
     "metamers.evidence.sha256_of": "io.hashes.sha256_of",
     "metamers.figure.ear_of": "metamers.figure.display_cochleagram",
@@ -446,10 +446,11 @@ NAMES = {
     "tables.unguarded": "io.tables.unescape_formula",
     "toml_files.attempted": "io.toml_files.problems_raised",
     "toml_files.within": "io.toml_files.error_context",
+    "training.corpus.Batch": "training.corpus.TrainingBatch",
     "training.corpus.Task": "training.corpus.ClassificationTask",
     "training.journal.Row": "training.journal.EpochRow",
     "training.testing.Answers": "training.testing.TaskAnswers",
-    "training.testing.Condition": "training.testing.TestCondition",
+    "training.testing.Condition": "training.testing.AccuracyCondition",
     "training.testing.answers": "training.testing.collect_answers",
     "training.testing.prepared_tests": "training.testing.prepare_test_set",
     "whole_numbers.LARGEST_SEED": "io.integers.MAX_SEED",
@@ -530,10 +531,17 @@ def with_old_names(module: str, otherwise: Callable[[str], Any] | None = None) -
 
 def _today(old: str, module: ModuleType | None, name: str) -> Any:
     """What an old name means today: by the table, or the same name of a module."""
-    if old in NAMES:
-        module_name, _, name = NAMES[old].rpartition(".")
-        module = import_module(f"{_PACKAGE}.{module_name}" if module_name else _PACKAGE)
-    return getattr(module, name)
+    return _resolve(f"{_PACKAGE}.{NAMES[old]}") if old in NAMES else getattr(module, name)
+
+
+def _resolve(path: str) -> Any:
+    owner, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(owner), name)
+    except ModuleNotFoundError:
+        if not owner.rpartition(".")[2][:1].isupper():
+            raise
+        return getattr(_resolve(owner), name)  # a method of a class
 
 
 def _warn(old: str, new: str) -> None:

@@ -150,7 +150,7 @@ class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     every : int
-        One of so many trials, at a random position; 2 or more, or 0 for none. Default 20.
+        One trial in `every` is a catch trial, at a random position; 2 or more, or 0 for none. Default 20.
     """
 
     every: NonNegativeInt = 20

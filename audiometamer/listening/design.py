@@ -15,7 +15,7 @@ from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import problems_raised, read_toml
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.headphones import GAP_SECONDS
-from audiometamer.listening.sentences import Catalogue, read_catalogue, shipped_catalogue, shipped_file
+from audiometamer.listening.sentences import SentenceCatalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.listening.tables import LISTENER_COLUMNS, NonNegativeInt
 from audiometamer.signals.presentation import PresentationSettings
 
@@ -383,7 +383,7 @@ def _read(path: Path) -> str:
         raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
 
 
-def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
+def read_sentences(path: Path, design: CommonDesign) -> SentenceCatalogue:
     """Read the page's own sentences for the design at `path`."""
     named = design.texts.sentences
     return shipped_catalogue(design.texts.language) if named is None else read_catalogue(path.parent / named)

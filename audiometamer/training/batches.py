@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.training.corpus import Batch, TrainingSet
+from audiometamer.training.corpus import TrainingBatch, TrainingSet
 
 
 class BatchKeys(Sampler[tuple[int, int]]):
@@ -31,7 +31,7 @@ class BatchesByKey(Dataset[Any]):
     def __init__(self, training_set: TrainingSet, share: tuple[int, int]) -> None:
         self.training_set, self.share = training_set, share
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch | AudioMetamerError:
+    def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | AudioMetamerError:
         try:
             return self.training_set.batch(*key, share=self.share)
         except AudioMetamerError as error:

@@ -215,14 +215,14 @@ class Corpus:
                 raise AudioMetamerError(f"no recording of split 'train' has the {name} {', '.join(sorted(missing))}")
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """Sounds [shape=(batch, samples)] and their targets by task, see `ClassificationTask.encoded` [shape=(batch, ...)]."""
 
     sounds: Tensor
     targets: dict[str, Tensor]
 
     @classmethod
-    def stack(cls, examples: Sequence[tuple[Samples, Targets]]) -> "Batch":
+    def stack(cls, examples: Sequence[tuple[Samples, Targets]]) -> "TrainingBatch":
         """Stack single sounds and their targets."""
         tasks = examples[0][1]
         return cls(
@@ -318,23 +318,23 @@ class TrainingSet:
         sound = self.augmentation.finished(sound, rng, level=self.level, sample_rate=rate)
         return sound, self.corpus.targets(recording, background_recording)
 
-    def batch(self, epoch: int, step: int, *, share: tuple[int, int] = (0, 1)) -> Batch:
+    def batch(self, epoch: int, step: int, *, share: tuple[int, int] = (0, 1)) -> TrainingBatch:
         """Batch number `step` of an epoch, or process `share[0]`'s part of it if `share[1]` processes train together."""
         first = step * self.batch_size
         indices = range(first, first + self.batch_size)[share[0] :: share[1]]
-        return Batch.stack([self.excerpt(epoch, index) for index in indices])
+        return TrainingBatch.stack([self.excerpt(epoch, index) for index in indices])
 
 
-def batches_of(examples: Iterator[tuple[Samples, Targets]], size: int) -> Iterator[Batch]:
+def batches_of(examples: Iterator[tuple[Samples, Targets]], size: int) -> Iterator[TrainingBatch]:
     """Stack examples into batches; the last may be smaller."""
     waiting: list[tuple[Samples, Targets]] = []
     for example in examples:
         waiting.append(example)
         if len(waiting) == size:
-            yield Batch.stack(waiting)
+            yield TrainingBatch.stack(waiting)
             waiting = []
     if waiting:
-        yield Batch.stack(waiting)
+        yield TrainingBatch.stack(waiting)
 
 
 def _fits(recordings: Sequence[Recording], seconds: float) -> bool:

@@ -23,12 +23,12 @@ from audiometamer.models.model_folder import build_model
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
-from audiometamer.training.corpus import Batch, ClassificationTask, Corpus, TrainingSet
+from audiometamer.training.corpus import ClassificationTask, Corpus, TrainingBatch, TrainingSet
 from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
-from audiometamer.training.testing import TestCondition, TestSet
+from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"
@@ -135,7 +135,7 @@ class TrainingRun:
                     raise KeyboardInterrupt
         return self.state.seconds / 3600
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: TrainingBatch) -> None:
         """Take one step of the optimiser and add to the totals of the epoch."""
         recipe, epoch, step = self.recipe, self.state.epoch, self.state.step
         entropy = np.random.SeedSequence([recipe.seed, epoch, step, self.group.rank])
@@ -226,7 +226,7 @@ class TrainingRun:
         row: EpochRow = {}
         if self.group.is_first and self.corpus.recordings["valid"]:
             self.model.eval().requires_grad_(False)
-            valid = make_test_set(self.recipe, self.corpus, "valid").examples(TestCondition())
+            valid = make_test_set(self.recipe, self.corpus, "valid").examples(AccuracyCondition())
             for task, found in testing.collect_answers(self.model, valid, self.corpus.tasks).items():
                 row[f"valid_{task}_accuracy"] = found.proportion_correct()
         self.group.wait()

@@ -126,7 +126,7 @@ def _recognised(path: Path) -> str:
     if any(file.parent != path for file in files):
         return "tree"
     raise AudioMetamerError(
-        f"{path} has none of the layouts that are known ({', '.join(KINDS)}); most simply, give a folder of audio files in "
+        f"{path} has none of the known layouts ({', '.join(KINDS)}); most simply, give a folder of audio files in "
         "<split>/<class>/ or <class>/, or one with a clips.csv"
     )
 

@@ -75,18 +75,18 @@ def train(
 
 
 def _train(
-    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, report: Progress, notify: Callable[[str], None]
+    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, progress: Progress, notify: Callable[[str], None]
 ) -> Path:
     recordings = without_copies(open_sources(data, notify), notify)
     tasks = _tasks(recipe, recordings)
-    report(0.0, f"reading {len(recordings)} recordings")
+    progress(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
     corpus.check_classes()
     split = _test_split(corpus)
     corpus.warn_of_unknown_labels(split)
     chosen = choose_device(device)
     with processes(chosen) as group, isolated_rng(chosen):
-        run = TrainingRun(recipe, corpus, out, chosen, group, report)
+        run = TrainingRun(recipe, corpus, out, chosen, group, progress)
         hours = run.fit(workers)
         if group.is_first:
             finish(run, split, hours)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.training.corpus import MISSING, Batch, ClassificationTask, Corpus, TrainingSet, batches_of
+from audiometamer.training.corpus import MISSING, ClassificationTask, Corpus, TrainingBatch, TrainingSet, batches_of
 from audiometamer.training.mixing import Augmentation
 
 RATE = 1000
@@ -253,5 +253,5 @@ def test_side_by_side():
     found = list(batches_of(iter(examples), 2))
     assert [batch.sounds[:, 0].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
     assert [batch.targets["word"].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
-    assert Batch.stack(examples[:2]).sounds.shape == (2, 3)
+    assert TrainingBatch.stack(examples[:2]).sounds.shape == (2, 3)
     assert list(batches_of(iter([]), 2)) == []

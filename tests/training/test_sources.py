@@ -433,10 +433,10 @@ def test_hdf5_is_recognised(tmp_path):
 def test_what_is_no_data_set(tmp_path):
     fails(
         tmp_path,
-        r"has none of the layouts that are known \(clips, speechcommands, .*, tree\); most simply, .* with a clips\.csv$",
+        r"has none of the known layouts \(clips, speechcommands, .*, tree\); most simply, .* with a clips\.csv$",
     )
     (tmp_path / "notes.txt").write_text("nothing")
-    fails(tmp_path / "notes.txt", r"notes\.txt has none of the layouts")
+    fails(tmp_path / "notes.txt", r"notes\.txt has none of the known layouts")
     fails(tmp_path / "none", r"none does not exist; a data set is PATH or KIND:PATH, with the kinds clips, ")
     fails(f"clip:{tmp_path}", r"^clip:.* does not exist; a data set is PATH or KIND:PATH")
 

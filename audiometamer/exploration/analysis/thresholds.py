@@ -89,7 +89,7 @@ class Thresholds(NamedTuple):
         Thresholds in the order of dimensions, for each first all listeners, then single ones.
     dispersion : float
         See `audiometamer.exploration.analysis.uncertainty.dispersion`.
-    lost_of_one, lost_of_all : float
+    max_loss_of_one, max_loss_of_all : float
         Twice the largest loss of log likelihood within the intervals, for one listener and for all.
     """
 
