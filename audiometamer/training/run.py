@@ -28,7 +28,6 @@ from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
-from audiometamer.training.testing import TestCondition, TestSet
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]

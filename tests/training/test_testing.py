@@ -16,7 +16,6 @@ from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.mixing import Augmentation, Backgrounds, word_in_the_middle
 from audiometamer.training.recordings import checked
-from audiometamer.training.testing import Score, TaskAnswers, TestCondition, TestSet
 from audiometamer.training.testing import AccuracyCondition, Score, TaskAnswers, TestSet
 
 RATE = 20_000
