@@ -87,10 +87,11 @@ class Metamer:
         AudioMetamerError
             If the folder holds metamers of another clip or model under the same name.
         """
+        from audiometamer.io.names import as_output_folder
         from audiometamer.metamers.layout import record_path, signal_path
         from audiometamer.metamers.saving import save_signal
 
-        save_signal(Path(folder), self.samples, self.clip, self.evidence)
+        save_signal(as_output_folder(folder), self.samples, self.clip, self.evidence)
         return signal_path(record_path(Path(folder), self.evidence.settings), self.evidence.domain)
 
 

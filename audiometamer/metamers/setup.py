@@ -8,6 +8,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
+from audiometamer.io.foreign_code import takes
 from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.loop import Callback, Penalty
@@ -145,3 +146,5 @@ def _check_types(setup: Setup) -> None:
     for name in ("progress", "callback"):
         if (value := getattr(setup, name)) is not None and not callable(value):
             raise AudioMetamerError(f"{name} is {value!r}; it must be a function")
+    if setup.callback is not None and not takes(setup.callback, 3):
+        raise AudioMetamerError("callback takes other arguments than it is called with: (step, signals, losses)")
