@@ -1,4 +1,4 @@
-"""Answers from elsewhere: each listener on their own list, each answer once, and whatever is wrong reported with the file's name."""
+"""Answers from elsewhere: each listener on their own list, each answer once, and errors that name the file."""
 
 import itertools
 import os
