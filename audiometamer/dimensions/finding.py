@@ -120,7 +120,7 @@ def find_dimensions(
     Returns
     -------
     dict of str to Dimensions
-        By layer.
+        Dimensions by layer.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     choose : list of str, optional
         Dimensions; ``relu2/3`` stands for both its sides. Default: all dimensions of the ladder.
     each : int, optional
-        How many of them each listener gets. Default: all.
+        Number of them for each listener. Default: all.
     """
 
     folder: Text

@@ -38,7 +38,7 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
         sounds differs. The last two compare each metamer with its natural clip. Default "typed".
     of : {"word", "speaker"}
-        What is recognised. Default "word".
+        Property of the speech to recognise. Default "word".
     list : str, optional
         Text file with one possible answer per line, relative to the design's folder. Default: the words of the set's clips.
     alternatives : int, optional
@@ -134,7 +134,7 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum : int
         Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
+        Action for a listener with fewer. Default "stop".
     """
 
     test: Literal["huggins", "antiphase", "none"] = "huggins"
@@ -155,7 +155,7 @@ class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum : int
         Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
+        Action for a listener with fewer. Default "stop".
     """
 
     trials: NonNegativeInt = 12

@@ -28,7 +28,7 @@ class SentenceCatalogue(NamedTuple):
     language : str
         Language tag (BCP 47), as in ``de`` or ``pt-BR``.
     sentences : dict of str to str
-        By key, as in ``buttons.begin``; whole screens are Markdown. Placeholders stand in braces.
+        Sentences by key, as in ``buttons.begin``; whole screens are Markdown. Placeholders stand in braces.
     """
 
     language: str

@@ -51,14 +51,14 @@ class StimulusNeed(NamedTuple):
     Parameters
     ----------
     number : int
-        From 0.
+        Number of the attempt, from 0.
     seed : int
     judge : bool
         Whether its verdict is given again first. Default False.
     restore_original : bool
         Whether its natural clip is written again first. Default False.
     broken : str
-        What is wrong with the item on the disk. Default empty: nothing.
+        Fault of the item on the disk. Default: empty, none.
     """
 
     number: int

@@ -22,7 +22,7 @@ class Architecture(NamedTuple):
     layers : mapping of str to str
         Patterns of dotted module names, and names of their layers, to which a number is appended.
     domain : Domain
-        Where signals start: louder where the power of a spectrum has a floor, since no gradient passes below it.
+        Domain in which signals start: louder if the power of a spectrum has a floor, since no gradient passes below it.
     """
 
     front_end: Callable[[Any], nn.Module | None]
