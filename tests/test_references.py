@@ -188,6 +188,14 @@ def classes():
     return found
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_on_pages(page):
+    named = set(re.findall(r"(?<![\w./-])(?:audiometamer|tests|docs|benchmarks|examples)/[\w/]+\.\w+", page.read_text()))
+    linked = set(re.findall(r"\]\(([^)#:]+)", page.read_text()))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    assert [name for name in sorted(linked) if not (page.parent / name).exists()] == []
+
+
 def test_the_guide_lists_the_rooms_in_the_order_of_imports():
     cells = re.findall(r"^\| ((?:`\w+/`(?:, )?)+) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     rooms = [room for cell in cells for room in re.findall(r"\w+", cell)]
