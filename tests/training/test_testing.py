@@ -171,14 +171,16 @@ def test_an_attack_moves_what_lies_within_its_radius():
     sounds = [(np.full(16, mean, np.float32), {"word": np.asarray(int(mean < 0))}) for mean in means]
     sounds.append((np.zeros(16, np.float32), {"word": np.asarray(-1)}))  # without a label: not counted
     tasks = {"word": ClassificationTask(("up", "down"))}
-    told = []
+    reported = []
 
     def percent(adversary=None):
-        found = testing.collect_answers(two_words(), iter(sounds), tasks, adversary=adversary, batch_size=4, progress=told.append)
+        found = testing.collect_answers(
+            two_words(), iter(sounds), tasks, adversary=adversary, batch_size=4, progress=reported.append
+        )
         return found["word"].score()
 
     assert percent().correct == 5
-    assert told == [4, 6]
+    assert reported == [4, 6]
     attack = {"steps": testing.ATTACK_STEPS, "step": testing.ATTACK_STEP}
     under_attack = percent(Adversary("waveform", "linf", 0.2, **attack))
     assert (under_attack.clips, under_attack.correct) == (5, 3)
@@ -206,15 +208,15 @@ def test_measure(tiny):
     recordings[-1] = Sound(noise(5000, 9), word=["unknown"])
     with pytest.warns(AudioMetamerWarning, match="1 recordings of split test have a word that is not among the 3 classes: unk"):
         tests = testing.prepare_test_set(tiny, recordings, split="test")
-    told = []
+    reported = []
     wanted = testing.conditions((0.0,), [Adversary("cochleagram", "l2", 0.1, steps=1)])
-    scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: told.append(report))
+    scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: reported.append(report))
     assert list(scores["word"]) == ["quiet", "low_passed_4_khz", "snr_0_db", "cochleagram_l2_0.1"]
     assert all(score.clips == 5 for score in scores["word"].values())
     assert confusions["word"].sum(1).tolist() == [2, 2, 1]
     assert np.trace(confusions["word"]) == scores["word"]["quiet"].correct
-    assert told[0] == (2 / 5 / 4, "testing: quiet")
-    assert told[-1] == (1.0, "testing: cochleagram l2 0.1")
+    assert reported[0] == (2 / 5 / 4, "testing: quiet")
+    assert reported[-1] == (1.0, "testing: cochleagram l2 0.1")
 
 
 def test_what_cannot_be_tested(tiny):
