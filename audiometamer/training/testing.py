@@ -277,7 +277,7 @@ def measure(
     ----------
     model : Model
     tests : TestSet
-    conditions : sequence of TestCondition
+    conditions : sequence of AccuracyCondition
     batch_size : int
         Default 64.
     progress : callable, optional
