@@ -46,6 +46,7 @@ MODULES = {
     "decoding": "signals.decoding",
     "domains": "matching.domains",
     "evaluation.bootstrap": "statistics.bootstrap",
+    "evaluation.pictures": "evaluation.figures",
     "evaluation.report": "report.report",
     "evaluation.thumbnails": "report.thumbnails",
     "experiment.analysis.anova": "statistics.anova",
@@ -163,6 +164,21 @@ NAMES = {
     "drawing.names_as_they_are": "drawing.literal_text",
     "errors.near": "errors.closest_names",
     "errors.some_of": "errors.first_few",
+    "evaluation.Row": "evaluation.table.EvaluationRow",
+    "evaluation.attacks.attacked": "evaluation.attacks.accuracy_under_attack",
+    "evaluation.collection.Made": "evaluation.collection.CollectedMetamer",
+    "evaluation.collection.Natural": "evaluation.collection.NaturalClip",
+    "evaluation.collection.as_taken": "evaluation.collection.fit_to_model",
+    "evaluation.draw_pictures": "evaluation.figures.draw_figures",
+    "evaluation.judging.HeardClips": "evaluation.judging.ClipResponses",
+    "evaluation.judging.HeardMetamers": "evaluation.judging.MetamerResponses",
+    "evaluation.judging.hear_clips": "evaluation.judging.judge_clips",
+    "evaluation.judging.hear_metamers": "evaluation.judging.judge_metamers",
+    "evaluation.labels.Truths": "evaluation.labels.TrueLabels",
+    "evaluation.measures.of_clips": "evaluation.measures.clip_measures",
+    "evaluation.measures.of_metamers": "evaluation.measures.metamer_measures",
+    "evaluation.pictures.draw_pictures": "evaluation.figures.draw_figures",
+    "evaluation.table.Row": "evaluation.table.EvaluationRow",
     "experiment.analysis.exclusions.Check": "listening.exclusions.HeadphoneResult",
     "experiment.analysis.exclusions.Judged": "listening.exclusions.TrialLike",
     "experiment.analysis.exclusions.Rules": "listening.exclusions.ExclusionRules",
@@ -398,7 +414,7 @@ NAMES = {
     "loading.save_weights": "models.model_folder.save_weights",
     "matching.loop.Halfway": "matching.loop.MatchState",
     "metamers.clips.check_names": "models.inputs.check_clip_names",
-    "metamers.clips.read_for": "models.inputs.load_clip",
+    "metamers.clips.read_for": "models.model.Model.read_clip",
     "metamers.evidence.Try": "metamers.evidence.AttemptRecord",
     "metamers.evidence.sha256_of": "io.hashes.sha256_of",
     "metamers.figure.ear_of": "metamers.figure.display_cochleagram",
@@ -430,6 +446,12 @@ NAMES = {
     "tables.unguarded": "io.tables.unescape_formula",
     "toml_files.attempted": "io.toml_files.problems_raised",
     "toml_files.within": "io.toml_files.error_context",
+    "training.corpus.Task": "training.corpus.ClassificationTask",
+    "training.journal.Row": "training.journal.EpochRow",
+    "training.testing.Answers": "training.testing.TaskAnswers",
+    "training.testing.Condition": "training.testing.TestCondition",
+    "training.testing.answers": "training.testing.collect_answers",
+    "training.testing.prepared_tests": "training.testing.prepare_test_set",
     "whole_numbers.LARGEST_SEED": "io.integers.MAX_SEED",
     "whole_numbers.seed_of": "io.integers.as_seed",
     "whole_numbers.whole": "io.integers.as_integer",
@@ -512,10 +534,17 @@ def with_old_names(module: str, otherwise: Callable[[str], Any] | None = None) -
 
 def _today(old: str, module: ModuleType | None, name: str) -> Any:
     """What an old name means today: by the table, or the same name of a module."""
-    if old in NAMES:
-        module_name, _, name = NAMES[old].rpartition(".")
-        module = import_module(f"{_PACKAGE}.{module_name}" if module_name else _PACKAGE)
-    return getattr(module, name)
+    return _resolve(f"{_PACKAGE}.{NAMES[old]}") if old in NAMES else getattr(module, name)
+
+
+def _resolve(path: str) -> Any:
+    owner, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(owner), name)
+    except ModuleNotFoundError:
+        if not owner.rpartition(".")[2][:1].isupper():
+            raise
+        return getattr(_resolve(owner), name)  # a method of a class
 
 
 def _warn(old: str, new: str) -> None:

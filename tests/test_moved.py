@@ -3,6 +3,7 @@
 import sys
 import warnings
 from importlib import import_module
+from pkgutil import resolve_name
 
 import pytest
 
@@ -47,8 +48,7 @@ def test_a_module(old):
 @pytest.mark.parametrize("old", sorted(_moved.NAMES))
 def test_a_name(old):
     module_name, _, name = f"audiometamer.{old}".rpartition(".")
-    new_module, _, new_name = f"audiometamer.{_moved.NAMES[old]}".rpartition(".")
-    today = getattr(import_module(new_module), new_name)
+    today = resolve_name(f"audiometamer.{_moved.NAMES[old]}")
     found, messages = warned(lambda: getattr(import_module(module_name), name))
     assert found is today
     assert len(messages) == 1

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from collections import defaultdict
 from contextlib import suppress
 from functools import cache
 from itertools import chain
@@ -121,6 +122,18 @@ def test_names_in_docstrings_and_comments():
     assert [(path, name) for path, name in sorted(named) if name not in known] == []
 
 
+def test_documented_parameters():
+    documented = [
+        (f"{path.relative_to(ROOT)}: {node.name}", name, accepted(node))
+        for path in OURS
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for name in parameters_in(ast.get_docstring(node) or "")
+    ]
+    assert len(documented) > 1000
+    assert [(where, name) for where, name, names in documented if name not in names and "**" not in names] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_code_on_pages(page):
     code = [ast.parse(block) for language, block in FENCED.findall(page.read_text()) if language == "python"]
@@ -138,6 +151,40 @@ def test_commands_on_pages(page):
             command, options = command_of(words[1:])
             known = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
             assert options - known - {"--help", "--version"} == set(), line
+
+
+def parameters_in(docstring):
+    """The names under the heading Parameters."""
+    _, _, section = docstring.partition("Parameters\n----------\n")
+    section = re.split(r"\n\n\w+\n---", section)[0]
+    lines = re.findall(r"^(\*{0,2}\w+(?:, \w+)*)(?: :.*)?$", section, re.MULTILINE)
+    return [name.lstrip("*") for line in lines for name in line.split(", ")]
+
+
+def accepted(node):
+    """The parameters of a function, or of a class: its fields and those of its bases; with ``**`` if it takes any."""
+    if not isinstance(node, ast.ClassDef):
+        arguments = node.args
+        plain = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        return {argument.arg for argument in plain if argument} | ({"**"} if arguments.kwarg else set())
+    names = {statement.target.id for statement in node.body if isinstance(statement, ast.AnnAssign)}
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name in ("__init__", "__new__"):
+            names |= accepted(statement)
+    for base in node.bases:
+        for inherited in classes().get(base.id, ()) if isinstance(base, ast.Name) else ():
+            names |= accepted(inherited)
+    return names
+
+
+@cache
+def classes():
+    found = defaultdict(list)
+    for path in OURS:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(node)
+    return found
 
 
 def imported(block):

@@ -25,7 +25,7 @@ _INTERRUPTION = "audiometamer: interrupted"
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 
 
-# Where each command lies, and its name there if that is another, under the headings of --help and in its order.
+# The module of each command, and its name there if it differs, by heading and in the order of --help.
 _HEADINGS = {
     "Make metamers": {"demo": "demo", "synth": "synth", "record": "record", "report": "report", "benchmark": "benchmark"},
     "Models": {
@@ -39,7 +39,7 @@ _COMMANDS = {name: where for commands in _HEADINGS.values() for name, where in c
 
 
 class _Commands(Group):
-    """Commands that are loaded when they are asked for: none waits for what only others need."""
+    """Commands, each loaded when it is used, so that none waits for the imports of others."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
         if cmd_name not in _COMMANDS:
@@ -51,23 +51,23 @@ class _Commands(Group):
         return command
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _faults_of_output():  # of --help and --version
+        with _output_errors():  # from --help and --version
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _faults_of_output():
+        with _output_errors():
             return super().invoke(ctx)
 
 
 @contextmanager
 def _ended_by_interrupt() -> Iterator[None]:
-    """End the process at Ctrl-C: libraries catch the exception while they are being imported, and stay half imported."""
+    """End the process at Ctrl-C: libraries that catch the exception during their import stay half imported."""
 
     def end(*_: object) -> None:
         os.write(2, f"{_INTERRUPTION}\n".encode())
         os._exit(_INTERRUPTED)
 
-    if threading.current_thread() is not threading.main_thread():  # which alone takes signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
     before = signal.signal(signal.SIGINT, end)
@@ -78,7 +78,7 @@ def _ended_by_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _faults_of_output() -> Iterator[None]:
+def _output_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
@@ -94,18 +94,19 @@ def _faults_of_output() -> Iterator[None]:
 @click.group(cls=_Commands, headings=_HEADINGS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="audiometamer")
 def audiometamer() -> None:
-    """Make model metamers: sounds that a layer of a neural network cannot tell from a natural one."""
+    """Make model metamers: sounds that a layer of a neural network cannot distinguish from a natural one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    It is 0; 1 if differences were found; 2 after bad input; 130 after Ctrl-C; 141 if the reader of the output has gone.
+    The status is 0; 1 if differences were found; 2 after bad input; 130 after Ctrl-C; 141 if the reader of the output has closed
+    it.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        Default: those of the process.
+        Arguments after the program's name. Default: those of the process.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", AudioMetamerWarning)
@@ -121,16 +122,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             status = audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except click.exceptions.Abort as abort:
-            if isinstance(abort.__cause__, EOFError):  # a file that ended early, which click takes for Ctrl-D
+            if isinstance(abort.__cause__, EOFError):  # a truncated file, which click takes for Ctrl-D
                 raise abort.__cause__ from None
             words = " ".join(sys.argv[1:] if arguments is None else arguments)
-            kept = "; what was finished is kept, and the same command resumes there" if words.startswith(_RESUMING) else ""
+            kept = "; finished work is kept: rerun the same command to resume" if words.startswith(_RESUMING) else ""
             click.echo(f"{_INTERRUPTION}{kept}", err=True)
             return _INTERRUPTED
         except click.ClickException as error:
-            with io.StringIO() as told:
-                error.show(told)
-                click.echo("\n".join(map(shortened, told.getvalue().splitlines())), err=True)
+            with io.StringIO() as message:
+                error.show(message)
+                click.echo("\n".join(map(shortened, message.getvalue().splitlines())), err=True)
             return 2
         except AudioMetamerError as error:
             click.echo(shortened(f"audiometamer: error: {error}"), err=True)
@@ -138,12 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except MemoryError as error:
             click.echo(shortened(f"audiometamer: error: not enough memory: {first_line(error)}"), err=True)
             return 2
-    return status or 0  # of a command that ended by ctx.exit
+    return status or 0  # set by ctx.exit
 
 
 def run() -> None:
     """Entry point of the console script and of ``python -m audiometamer``."""
-    os.environ["PYTHONSAFEPATH"] = "1"  # of processes that we start: none imports a file for its name, as ./random.py
+    os.environ["PYTHONSAFEPATH"] = "1"  # so that processes we start do not import local files such as ./random.py
     print_any_character()
     try:
         status = main()

@@ -1,4 +1,4 @@
-"""Options of the commands that attack models, and the attacks that they describe."""
+"""Options of the commands that attack models, and their conversion to adversaries."""
 
 import click
 import msgspec
@@ -9,7 +9,7 @@ from audiometamer.training.testing import ATTACK_STEP, ATTACK_STEPS
 
 attacks = click.option(
     "--attack", "attacks", multiple=True, metavar="WHERE:NORM:RADIUS,…",
-    help="Also measure under attack, as in cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
+    help="Test under attacks too, such as cochleagram:l2:0.25,0.5,1 or waveform:linf:0.002; may be given several times.",
 )  # fmt: skip
 attack_steps = click.option(
     "--attack-steps", type=click.IntRange(1), default=ATTACK_STEPS, show_default=True, help="Steps of each attack."
@@ -17,7 +17,7 @@ attack_steps = click.option(
 
 
 def adversaries(attacks: tuple[str, ...], steps: int) -> list[Adversary]:
-    """The attacks that WHERE:NORM:RADIUS describes, one for each radius, each of this many steps."""
+    """The adversaries that WHERE:NORM:RADIUS describes, one for each radius, with this number of steps."""
     return [adversary for text in attacks for adversary in _adversaries(text, steps)]
 
 
@@ -28,6 +28,6 @@ def _adversaries(text: str, steps: int) -> list[Adversary]:
         return [msgspec.convert({**settings, "radius": float(radius)}, Adversary) for radius in radii.split(",")]
     except (ValueError, msgspec.ValidationError) as error:
         raise AudioMetamerError(
-            f"attack {text!r} is not WHERE:NORM:RADIUS, with waveform or cochleagram, l2 or linf, and a number or several with "
-            f"commas: {error}"
+            f"attack {text!r} is not WHERE:NORM:RADIUS, with waveform or cochleagram, l2 or linf, and one or several numbers "
+            f"separated by commas: {error}"
         ) from error

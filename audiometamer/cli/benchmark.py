@@ -1,4 +1,4 @@
-"""``audiometamer benchmark``: how fast metamers are made here."""
+"""``audiometamer benchmark``: how fast metamers are made on this machine."""
 
 import click
 
@@ -29,13 +29,11 @@ def benchmark(
     batch_size: int | None,
     clips: int,
 ) -> None:
-    """Time a model's steps on this device, and estimate the hours that a number of clips takes, at each layer and seed."""
+    """Time a model's steps on this device, and estimate the hours for a number of clips at each layer and seed."""
     model, procedure = options.opened_model(model_name, device), load_method(method)
     layers = options.layers_of(model, layer_names)
     per_layer = clips * len(seeds)
-    table = plain_table(
-        "layer", numbers=("sounds at once", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)")
-    )
+    table = plain_table("layer", numbers=("batch size", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)"))
     total = 0.0
     with tracked() as tracker:
         for k, layer in enumerate(layers):

@@ -10,7 +10,7 @@ from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
-from audiometamer.evaluation import Row, draw_pictures, write_table
+from audiometamer.evaluation import EvaluationRow, draw_figures, write_table
 from audiometamer.evaluation import evaluate as evaluate_models
 from audiometamer.evaluation.labels import chance_of
 from audiometamer.evaluation.measures import RECOGNITION
@@ -23,7 +23,7 @@ from audiometamer.models.inputs import NATURAL
 @click.command()
 @click.argument("folders", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--models", "model_names", multiple=True, required=True, metavar="A,B,…", help="Networks that judge, as for --model."
+    "--models", "model_names", multiple=True, required=True, metavar="A,B,…", help="Judging networks, named as for --model."
 )
 @click.option(
     "--labels", type=click.Path(path_type=Path),
@@ -41,15 +41,15 @@ from audiometamer.models.inputs import NATURAL
 @options.device
 @options.batch_size
 @options.out("evaluation")
-@click.option("--overwrite", is_flag=True, help="Replace an existing table and its pictures.")
+@click.option("--overwrite", is_flag=True, help="Overwrite an existing table and figures.")
 def evaluate(
     folders: tuple[Path, ...], model_names: tuple[str, ...], labels: Path | None, attacks: tuple[str, ...], attack_steps: int,
     rdms: bool, only_passed: bool, selection: Path | None, resamples: int, seed: int, device: str, batch_size: int, out: Path,
     overwrite: bool,
 ) -> None:  # fmt: skip
-    """Ask networks what they hear in metamers and their clips. DIR is a folder of `audiometamer synth` or a set of `run`.
+    """Measure how networks recognise metamers and their clips. DIR is a folder of `audiometamer synth` or a set of `run`.
 
-    Writes evaluation.tsv, pictures and, with --attack, how accurate networks are on clips under attack.
+    Writes evaluation.tsv and figures; with --attack also the accuracy on clips under attack.
     """
     adversaries = attacking.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"
@@ -65,15 +65,15 @@ def evaluate(
             selection=selection, batch_size=batch_size, resamples=resamples, seed=seed, progress=tracker,
         )  # fmt: skip
         write_table(table, rows)
-        pictures = draw_pictures(rows, out, chance=chance_of(models))
+        figures = draw_figures(rows, out, chance=chance_of(models))
     _print_recognition(rows)
-    click.echo(f"{table}   pictures: {', '.join(picture.name for picture in pictures)}")
+    click.echo(f"{table}   figures: {', '.join(figure.name for figure in figures)}")
 
 
-def _print_recognition(rows: Sequence[Row]) -> None:
-    """Percent that the other networks recognise, by task: layers down, generating models across."""
-    heard = [row for row in rows if row.measure in RECOGNITION and not row.attack]
-    shown = [row for row in heard if row.judge == OTHERS] or heard
+def _print_recognition(rows: Sequence[EvaluationRow]) -> None:
+    """Print the percentages that the other networks recognise, by task: layers in rows, generating models in columns."""
+    recognised = [row for row in rows if row.measure in RECOGNITION and not row.attack]
+    shown = [row for row in recognised if row.judge == OTHERS] or recognised
     for task in dict.fromkeys(row.task for row in shown):
         measure = next(name for name in RECOGNITION if any((row.task, row.measure) == (task, name) for row in shown))
         found = {(row.layer, row.generator): row for row in shown if (row.task, row.measure) == (task, measure)}
@@ -82,11 +82,11 @@ def _print_recognition(rows: Sequence[Row]) -> None:
         for layer in sorted(dict.fromkeys(layer for layer, _ in found), key=lambda layer: layer != NATURAL):
             cells = (found.get((layer, generator)) for generator in generators)
             table.add_row(layer, *("" if cell is None else _percent(cell) for cell in cells))
-        who = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
-        click.echo(f"{task}: {measure.replace('_', ' ')} of {who}, % (95 % interval), by the network that made the metamers")
+        judge = "the other networks" if shown[0].judge == OTHERS else shown[0].judge
+        click.echo(f"{task}: {measure.replace('_', ' ')} of {judge}, % (95 % interval), by the network that made the metamers")
         print_table(table)
 
 
-def _percent(row: Row) -> str:
+def _percent(row: EvaluationRow) -> str:
     interval = "" if math.isnan(row.low) else f" ({100 * row.low:.0f}–{100 * row.high:.0f})"
     return f"{100 * row.value:.0f}{interval}"

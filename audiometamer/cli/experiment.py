@@ -60,7 +60,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         f"{built.design.listeners} listeners, {len(built.lists[0])} trials each, {built.design.trials} of them main trials: {out}"
     )
     if built.unheard:
-        click.echo(f"{built.unheard} words are heard by nobody")
+        click.echo(f"{built.unheard} words are not presented to any listener")
     if built.available.missing:
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.available.missing})
@@ -71,7 +71,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
 
 
 def _print_conditions(built: BuiltExperiment) -> None:
-    """How often each condition is heard, per listener and in all."""
+    """Print how often each condition is presented, per listener and in total."""
     table = plain_table("condition", numbers=["per listener", "in all", "missing"])
     per_listener = [Counter(trial.condition for trial in trials if trial.kind == "main") for trials in built.lists]
     missing = Counter(one.condition for one in built.available.missing)
@@ -158,7 +158,7 @@ def export(folder: Path, database: Path | None, out: Path) -> None:
 )
 @click.option(
     "--any-list", is_flag=True,
-    help="jatos: whoever opens the study link gets the next free list; each of them can read all lists.",
+    help="jatos: each participant who opens the study link gets the next free list, and could read all lists.",
 )  # fmt: skip
 def pack(folder: Path, to: PackFormat, out: Path, address: str, any_list: bool) -> None:
     """Write EXPERIMENT in a format that needs no server of ours."""

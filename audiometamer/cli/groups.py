@@ -1,4 +1,4 @@
-"""Groups of commands, whose help lists them under headings and cuts no description."""
+"""Groups of commands whose help has headings and complete descriptions."""
 
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
@@ -13,7 +13,7 @@ class Group(click.Group):
     Parameters
     ----------
     headings : mapping of str to sequence of str
-        Heading to names of commands, in the order of the help. Commands that are under none come first. Default: no headings.
+        Names of commands by heading, in the order of the help. Commands without a heading come first. Default: no headings.
     """
 
     def __init__(self, *args: Any, headings: Mapping[str, Sequence[str]] | None = None, **attributes: Any) -> None:

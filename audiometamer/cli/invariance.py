@@ -1,4 +1,4 @@
-"""``audiometamer invariance``: what layers of a model see of small changes of a sound, and what not."""
+"""``audiometamer invariance``: the invariance of a model's layers to small changes of a sound."""
 
 from pathlib import Path
 
@@ -25,13 +25,15 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 @click.argument("sounds", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.model
 @options.layers
-@click.option("--probes", type=click.IntRange(1), default=32, show_default=True, help="Singular values to find, if not all.")
+@click.option(
+    "--probes", type=click.IntRange(1), default=32, show_default=True, help="Number of singular values to find if not all."
+)
 @click.option(
     "--exact-up-to",
     type=click.IntRange(0),
     default=512,
     show_default=True,
-    help="Maximum number of active units at which all are found.",
+    help="Maximum number of active units for which all singular values are computed.",
 )
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the probes.")
 @click.option(
@@ -39,17 +41,17 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
     type=click.Choice(list(_DTYPES)),
     default="float64",
     show_default=True,
-    help="Floating-point type of the computation.",
+    help="Floating-point type of the model.",
 )
 @options.device
 @options.batch_size
 @options.out("invariance")
-@click.option("--overwrite", is_flag=True, help="Replace existing results.")
+@click.option("--overwrite", is_flag=True, help="Overwrite existing results.")
 def invariance(
     sounds: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], probes: int, exact_up_to: int, seed: int, dtype: str,
     device: str, batch_size: int, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Measure what layers of a model see of small changes of SOUNDS: recordings, or metamers, each beside its original.
+    """Measure the invariance of a model's layers to small changes of SOUNDS: recordings, or metamers with their originals.
 
     A metamer is a file with its record (.json) beside it, as `synth` writes them.
     """
@@ -78,13 +80,13 @@ def invariance(
 
 
 def _signals(model: Model, path: Path) -> dict[str, Tensor]:
-    """A recording as the model takes it; or a metamer as it is, after its original."""
+    """A recording as the model takes it, or a metamer's original and the metamer as it is."""
     if path.is_dir() or not path.with_suffix(".json").exists():
         (clip,) = read_clips(model, [path])
         return {clip.name: clip.samples}
     metamer = load_metamer(path)
     own = {f"{metamer.clip.name} {path.stem}": metamer.samples}
-    if not isinstance(metamer.clip, Clip):  # made from activations: there is no original
+    if not isinstance(metamer.clip, Clip):  # made from activations, without an original
         return own
     if metamer.clip.sample_rate != model.sample_rate:
         raise AudioMetamerError(f"{path} is at {metamer.clip.sample_rate} Hz; {model.name} takes {model.sample_rate} Hz")

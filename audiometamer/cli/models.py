@@ -1,4 +1,4 @@
-"""``audiometamer models`` and ``audiometamer layers``: the models, and the layers of one."""
+"""``audiometamer models`` and ``audiometamer layers``: the zoo, and the layers of a model."""
 
 import itertools
 import math
@@ -21,9 +21,9 @@ from audiometamer.networks.registry import NETWORKS
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the complete cards as JSON.")
 def models(as_json: bool) -> None:
-    """List the models that come with audiometamer: what they are, their vocabulary and limits.
+    """List the models that come with audiometamer, with their vocabularies and limits.
 
-    Models, front ends and networks that other installed packages register are listed after them, by name.
+    The names of models, front ends and networks that other installed packages register follow.
     """
     cards = {name: read_card(zoo_folder() / name) for name in zoo()}
     if as_json:
@@ -33,7 +33,7 @@ def models(as_json: bool) -> None:
         quiet = [f"{task} {scores['quiet']['percent']} %" for task, scores in card.accuracy.items() if "quiet" in scores]
         size = (zoo_folder() / name / card.weights.file).stat().st_size / 1e6
         click.secho(name, bold=True)
-        click.echo(paragraph(f"{card.description} {size:.1f} MB; right in quiet: {', '.join(quiet) or 'not measured'}."))
+        click.echo(paragraph(f"{card.description} {size:.1f} MB; correct in quiet: {', '.join(quiet) or 'not measured'}."))
         for task, labels in card.labels.items():
             click.echo(paragraph(f"{len(labels)} {task}s: {', '.join(labels)}"))
         for limit in card.limits:
@@ -51,9 +51,9 @@ def _registered() -> Iterator[str]:
 
 @click.command()
 @click.argument("model_name", metavar="MODEL", default=options.DEFAULT_MODEL)
-@click.option("--all", "every", is_flag=True, help="List every module, not only the model's own layers.")
+@click.option("--all", "every", is_flag=True, help="List every module, not only the layers that the model names.")
 def layers(model_name: str, every: bool) -> None:
-    """List the layers of a MODEL: their names, shapes and numbers of units, and what cannot be matched, with the reason."""
+    """List the layers of a MODEL: names, shapes and numbers of units, and the reason why a layer cannot be matched."""
     model = options.opened_model(model_name, "cpu")
     named = model.layer_info() | (model.layer_info(every=True) if every else {})
     table = plain_table("layer", "module", "shape", numbers=["units"])
@@ -64,7 +64,7 @@ def layers(model_name: str, every: bool) -> None:
     print_table(table)
     for dimension, several in itertools.groupby(sorted(_batch_elsewhere(named)), key=lambda found: found[0]):
         names = ", ".join(name for _, name in several)
-        click.echo(f"batch in dimension {dimension}, counted from 0, and moved to the front: {names}")
+        click.echo(f"batch in dimension {dimension} (counted from 0), moved to the front: {names}")
     left_out = {name: place.left_out for name, place in named.items() if place.left_out}
     if left_out:
         click.echo(f"{len(left_out)} left out:")

@@ -14,7 +14,7 @@ from audiometamer.io.paths import printable
 from audiometamer.metamers.criteria import METRICS, NullDistribution
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 
-_INFINITE = 1e9  # dB: pairs that are equal, or of zeros only
+_INFINITE = 1e9  # dB: beyond it, pairs are equal or all zeros
 
 
 @click.command()
@@ -42,8 +42,8 @@ def null(
 ) -> None:  # fmt: skip
     """Compare random pairs of natural SOUNDS or images (files, or folders of them) at layers of a model.
 
-    Recordings longer than the model's duration give several sounds, back to back. Pass the file to `synth --null`, or put it
-    into the model's folder as null.json, where it is found without an option.
+    Recordings longer than the model's duration give several consecutive sounds. Pass the file to `synth --null`, or put it into
+    the model's folder as null.json, where it is found without an option.
     """
     options.check_free(out, overwrite=overwrite)
     check_writable(out)

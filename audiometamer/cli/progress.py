@@ -14,14 +14,14 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Tracker(Protocol):
-    """Takes the share of the work that is done and what is going on."""
+    """Takes the fraction of the work that is done and a description of the current work."""
 
     def __call__(self, done: float, message: str) -> None: ...
 
 
 @contextmanager
 def tracked() -> Iterator[Tracker]:
-    """A tracker for as long as the block runs; writes to standard error."""
+    """Show progress on standard error for the duration of the block."""
     if not sys.stderr.isatty():
         yield _PlainLines()
         return
@@ -48,7 +48,7 @@ class _PlainLines:
         self.done = 0.0
 
     def __call__(self, done: float, message: str) -> None:
-        done = self.done = max(done, self.done)  # a second attempt does not take back what the first has done
+        done = self.done = max(done, self.done)  # a second attempt does not reduce the progress of the first
         if time.monotonic() >= self.next_line or done >= 1:
             print(f"{100 * done:3.0f}% {message}", file=sys.stderr, flush=True)
             self.next_line = time.monotonic() + _SECONDS_BETWEEN_LINES

@@ -34,7 +34,7 @@ def record(
 ) -> None:
     """Write the activations of a recording or photograph, CLIP.
 
-    Edit them as you like and pass them to `synth --target`.
+    The file, edited as you like, can be the target of `synth --target`.
     """
     options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)

@@ -1,4 +1,4 @@
-"""``audiometamer report``: a page to look and listen through a folder of metamers."""
+"""``audiometamer report``: a page for looking at and listening to a folder of metamers."""
 
 from functools import partial
 from pathlib import Path
@@ -17,19 +17,19 @@ from audiometamer.stimuli.plan import plans_of
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: report.html in FOLDER.")
 @click.option(
     "--evaluation", type=click.Path(path_type=Path),
-    help="Folder with evaluation.tsv and pictures to show as well; default: FOLDER, if it has any.",
+    help="Folder with evaluation.tsv and figures to include; default: FOLDER, if it has any.",
 )  # fmt: skip
 @click.option(
     "--figures", is_flag=True,
-    help="Draw the missing figure of each clip and model, as in a set: about a second each.",
+    help="Draw missing figures of clips and models, for example in a set: about a second each.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Redraw existing cochleagrams and figures.")
 def report(folder: Path, out: Path | None, evaluation: Path | None, figures: bool, overwrite: bool) -> None:
     """Make one HTML page of a FOLDER of metamers, with players, cochleagrams, verdicts and loss curves.
 
     FOLDER is the --out folder of `audiometamer synth`, or a set that `audiometamer run` made, even an unfinished one. The page
-    opens with a double click and needs no network connection. Sounds stay where they are; cochleagrams are drawn into a folder
-    beside the page. An earlier report is replaced; any other file of that name is not.
+    works offline: open it with a double click. Sounds stay where they are; cochleagrams are drawn into a folder beside the page.
+    An earlier report is replaced; any other file of that name is not.
     """
     opener = partial(_opened, folder) if figures else None
     with tracked() as tracker:
@@ -38,9 +38,9 @@ def report(folder: Path, out: Path | None, evaluation: Path | None, figures: boo
 
 
 def _opened(folder: Path, name: str) -> Model:
-    """A model by its name in the records: as the plans of a set know it, or else as `--model` takes it."""
+    """A model by its name in the records: from the plans of a set, or else by the name for --model."""
     planned = [(plan, number, entry.name) for plan in plans_of(folder) for number, entry in enumerate(plan.content.models)]
-    for plan, number, _ in sorted(planned, key=lambda found: found[2] != name):  # most are named as they are loaded
+    for plan, number, _ in sorted(planned, key=lambda found: found[2] != name):  # most models have the name that loads them
         model, _ = plan.open_model(number)
         if model.name == name:
             return model

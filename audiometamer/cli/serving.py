@@ -183,7 +183,7 @@ def public_address(served: str | None) -> str:
 def rehearse_and_report(experiment: Experiment, out: Path, reply: Responder, *, listeners: int, **settings: Any) -> None:
     """Rehearse, write the tables and print the results."""
     with tracked() as tracker:
-        found = rehearse(experiment, out, reply, listeners=listeners, report=tracker, **settings)
+        found = rehearse(experiment, out, reply, listeners=listeners, progress=tracker, **settings)
     write_tables(read_answers(out / layout.DATABASE, experiment), out)
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in found.milliseconds.items())
     ends = ", ".join(f"{n} {how}" for how, n in found.ends.items())

@@ -1,4 +1,4 @@
-"""Standard output and error: any character on any terminal, and readers who have gone."""
+"""Standard output and error: any character on any terminal, and closed readers."""
 
 import codecs
 import io
@@ -12,7 +12,7 @@ _SPELLED = {
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
-    """Characters that an encoding lacks, in ASCII: as a word, or as Python escapes them."""
+    """Replace characters that an encoding lacks by ASCII: a word, or Python's escape."""
     assert isinstance(error, UnicodeEncodeError)
     lacking = error.object[error.start : error.end]
     return "".join(_SPELLED.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking), error.end
@@ -26,10 +26,10 @@ class _Ascii(io.TextIOWrapper):
 
 
 def print_any_character() -> None:
-    """Let standard output and error spell what their encoding lacks, rather than fail; one that is closed goes nowhere."""
+    """Let standard output and error replace characters that they cannot encode; a closed stream is discarded."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (for as long as the process lives)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 (open for the life of the process)
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
             continue
@@ -41,7 +41,7 @@ def print_any_character() -> None:
 
 
 def forget_output() -> None:
-    """Discard what is still to be printed: the interpreter would complain at its end that nobody reads it."""
+    """Discard pending output: otherwise the interpreter complains at exit about the closed reader."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

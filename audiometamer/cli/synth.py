@@ -151,7 +151,7 @@ def _print_existing(out: Path, begin: FolderProgress) -> None:
 
 def _print_metamers(metamers: Sequence[Metamer]) -> None:
     measures = (Column(name, justify="right") for name in ("seed", "SNR (dB)", "ρ", "R²"))
-    table = plain_table("clip", "layer", *measures, "verdict", "clip heard as", "metamer heard as", numbers=("steps", "seconds"))
+    table = plain_table("clip", "layer", *measures, "verdict", "clip label", "metamer label", numbers=("steps", "seconds"))
     for m in metamers:
         e = m.evidence
         measured = e.similarity[e.settings.layer]

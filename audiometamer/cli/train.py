@@ -27,12 +27,12 @@ from audiometamer.training.train import train as train_model
     type=click.IntRange(0),
     default=default_workers,
     show_default="cores minus one",
-    help="Processes that make batches.",
+    help="Number of processes that prepare batches.",
 )
 def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: int) -> None:
     """Train the network of a RECIPE, a TOML file or the name of a shipped one.
 
-    After Ctrl-C, or any other end, the same command resumes where it stopped.
+    After an interruption, rerun the same command to resume.
     """
     with tracked() as tracker:
         folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker, notify=click.echo)

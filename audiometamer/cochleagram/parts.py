@@ -43,7 +43,7 @@ def check_options(options: Mapping[str, Any], replaced: Mapping[str, bool]) -> N
     Parameters
     ----------
     options : mapping
-        By name.
+        Options by name.
     replaced : mapping of str to bool
         Whether the caller gives each part.
 

@@ -60,7 +60,7 @@ def make_catalogue(
     model : Model
         Takes sounds or images.
     dimensions : mapping of str to Dimensions
-        By layer.
+        Dimensions by layer.
     clips : sequence of Clip
     along : sequence of Dimension
     out : path
@@ -68,7 +68,7 @@ def make_catalogue(
     changes, coordinates : sequence of float
         How far, in standard deviations, to either side; or where to, the same for all signals. Default: by 1 and 2.
     method, steps, batch_size
-        As of `audiometamer.dimensions.moving.move`.
+        See `audiometamer.dimensions.moving.move`.
     overwrite : bool
         Whether a catalogue in `out` is replaced with all its files. Default False.
     progress : callable, optional

@@ -30,7 +30,7 @@ def component_figure(model: Model, moved: Sequence[Moved]) -> "Figure":
     ----------
     model : Model
     moved : sequence of Moved
-        Of one component: all by changes, of any sign and size, or all to coordinates.
+        Signals moved along one component: all by changes, of any sign and size, or all to coordinates.
 
     Returns
     -------

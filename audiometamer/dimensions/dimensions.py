@@ -233,7 +233,7 @@ def chosen_dimensions(dimensions: Mapping[str, Dimensions], names: Sequence[str]
     Parameters
     ----------
     dimensions : mapping of str to Dimensions
-        By layer.
+        Dimensions by layer.
     names : sequence of str
         ``layer/component/sign``, or ``layer/component`` for both signs. Empty: the strongest components of each layer.
     strongest : int

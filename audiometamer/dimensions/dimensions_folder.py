@@ -45,12 +45,12 @@ def find_dimensions_into(
     excerpts : sequence of Excerpt
         The bank.
     layers, settings, batch_size, memory, progress
-        As of `find_dimensions`.
+        See `find_dimensions`.
 
     Returns
     -------
     dict of str to Dimensions
-        By layer.
+        Dimensions by layer.
 
     Raises
     ------

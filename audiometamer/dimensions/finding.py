@@ -72,7 +72,7 @@ class ComponentSettings:
         return model.sample_rate is not None if self.keep_frequency is None else self.keep_frequency
 
     def number(self, signals: int) -> int:
-        """How many components are looked for in a bank of so many signals.
+        """How many components are looked for in a bank, given its number of signals.
 
         Raises
         ------
@@ -120,7 +120,7 @@ def find_dimensions(
     Returns
     -------
     dict of str to Dimensions
-        By layer.
+        Dimensions by layer.
 
     Raises
     ------

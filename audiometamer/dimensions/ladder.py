@@ -154,7 +154,7 @@ class Ladder:
         Parameters
         ----------
         dimensions : mapping of str to Dimensions
-            By layer.
+            Dimensions by layer.
 
         Raises
         ------

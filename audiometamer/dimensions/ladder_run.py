@@ -29,7 +29,7 @@ from audiometamer.io.locks import file_lock
 from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.jobs.claims import remove_dead_claims
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
-from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
+from audiometamer.jobs.queue import ClaimedItem, Maker, Queue, run_queue
 from audiometamer.jobs.workers import Interruption
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -211,7 +211,7 @@ class LadderMaker(Maker[PlannedMove, bool]):
         return self.planned.plan.batch_size
 
     def make(
-        self, tasks: Sequence[Task[PlannedMove, bool]], queue: Queue[PlannedMove, bool]
+        self, tasks: Sequence[ClaimedItem[PlannedMove, bool]], queue: Queue[PlannedMove, bool]
     ) -> Iterator[tuple[PlannedMove, Callable[[], object]]]:
         """Move signals of one layer together; see `audiometamer.jobs.queue.Maker.make`."""
         items = [task.item for task in tasks]

@@ -51,9 +51,9 @@ def move(
     ----------
     model : Model
     dimensions : mapping of str to Dimensions
-        By layer.
+        Dimensions by layer.
     moves : sequence of Move
-        Those at one layer share batches.
+        Moves; those at one layer share batches.
     method : str
         ``default`` or ``adam``; see `audiometamer.dimensions.moving_methods`.
     steps : int
@@ -123,7 +123,7 @@ class _Problem(NamedTuple):
     Parameters
     ----------
     coordinates : callable
-        From signals to their coordinates, differentiable.
+        Maps signals to their coordinates; differentiable.
     references : Tensor [shape=(batch, *signal_shape)]
     target : Tensor [shape=(batch, components)]
         The requested coordinates.

@@ -39,19 +39,19 @@ def move_to(
     ----------
     model : Model
     dimensions : mapping of str to Dimensions
-        By layer.
+        Dimensions by layer.
     clips : sequence of Clip
     along : sequence of Dimension
         Only their components matter; the side follows from where a signal is.
     coordinates : sequence of float
         In standard deviations of the bank, from its mean.
     method, steps, batch_size, progress
-        As of `audiometamer.dimensions.moving.move`.
+        See `audiometamer.dimensions.moving.move`.
 
     Returns
     -------
     list of Moved
-        With their `coordinate`.
+        Moved signals with their `coordinate`.
 
     Raises
     ------

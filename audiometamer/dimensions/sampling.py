@@ -18,7 +18,7 @@ def sample_excerpts(model: Model, paths: Sequence[Path], *, number: int | None =
     paths : sequence of path
         Files, folders, or tables with a column ``path``.
     number : int, optional
-        How many are drawn at random. Default: all.
+        Number to draw at random. Default: all.
     seed : int
         Random seed. Default 0.
 

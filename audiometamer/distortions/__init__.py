@@ -1,4 +1,4 @@
-"""What a layer sees of small changes of a signal."""
+"""The sensitivity of a layer to small changes of a signal."""
 
 import lazy_loader
 

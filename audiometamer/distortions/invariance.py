@@ -1,7 +1,7 @@
-"""How a layer's response depends on a signal, direction by direction: local invariance, by products with the Jacobian only.
+"""Local invariance: which directions of change a layer responds to, from products with its Jacobian.
 
-At a signal x the layer is, to first order, its Jacobian J [shape=(units, inputs)]. What J maps to zero the layer does not see:
-there the metamers of x lie, and their dimension is inputs − rank J (Xu et al. 2025, Model metamers reveal invariances in graph
+At a signal x the layer is, to first order, its Jacobian J [shape=(units, inputs)]. The layer is invariant to the null space of J:
+the metamers of x lie there, and their dimension is inputs − rank J (Xu et al. 2025, Model metamers reveal invariances in graph
 neural networks, there for features of nodes). A unit that its ReLU silences adds nothing to the rank.
 """
 
@@ -33,7 +33,7 @@ TABLE_COLUMNS = (
 
 
 class Invariance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a layer sees of small changes of one signal, and what not.
+    """The local invariance of a layer at one signal.
 
     Parameters
     ----------
@@ -43,19 +43,19 @@ class Invariance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exact : bool
         Whether all singular values of the Jacobian were computed; otherwise the largest were estimated.
     rank : tuple of int
-        Bounds of the numerical rank: how many singular values were found, and, if not exact, how many rows or columns of the
-        Jacobian are not zero.
+        Bounds of the numerical rank: the number of singular values found and, if not exact, the number of nonzero rows or
+        columns of the Jacobian.
     singular_values : list of float
-        Those above the tolerance, from the largest down; estimated ones are too small, if anything.
+        Singular values above the tolerance, in descending order; estimates are lower bounds.
     effective_rank : float
-        exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ (Roy & Vetterli 2007), of these. Further, smaller values could only raise it.
+        exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ (Roy & Vetterli 2007), of these values. Further, smaller values could only raise it.
     log_volume : float
-        Σ ln σᵢ of these: the logarithm of the factor on volumes of directions that are seen. Comparable only where as many
-        values were found.
+        Σ ln σᵢ of these values: the logarithm of the factor on volumes in the directions that the layer responds to. Comparable
+        only between equal numbers of values.
     tolerance : float
-        What is not above it counts as zero.
+        Singular values up to this count as zero.
     inactive : dict of str to float
-        Share of units at zero in every `torch.nn.ReLU` up to the layer, the last one closest to it.
+        Fraction of units at zero in every `torch.nn.ReLU` up to the layer, the last one closest to it.
     """
 
     layer: str
@@ -71,12 +71,12 @@ class Invariance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def metamer_dimension(self) -> tuple[int, int]:
-        """Bounds of inputs − rank: how many independent directions the layer does not see. Equal if exact."""
+        """Bounds of inputs − rank, the number of independent directions to which the layer is invariant. Equal if exact."""
         return self.inputs - self.rank[1], self.inputs - self.rank[0]
 
     @property
     def inactive_share(self) -> float | None:
-        """Share of inactive units of the ReLU that is, or comes last before, the layer; None if there is none."""
+        """Fraction of inactive units of the last ReLU up to the layer; None if there is none."""
         return list(self.inactive.values())[-1] if self.inactive else None
 
 
@@ -94,31 +94,31 @@ def measure_invariance(
 ) -> Invariance:
     """Measure the invariance of a layer of a model at a signal.
 
-    The Jacobian meets vectors only, from the right by forward-mode and from the left by reverse-mode differentiation. Where it
-    has few rows or columns that are not zero, it meets all unit vectors on that side, and the result is exact. Otherwise a random
-    block finds the largest singular values by subspace iteration (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1). A
-    cochleagram's compression counts with its true derivative, not with the limited one that synthesis steps along.
+    The Jacobian is only multiplied by vectors, from the right by forward-mode and from the left by reverse-mode differentiation.
+    If few of its rows or columns are nonzero, it is multiplied by all unit vectors on that side, and the result is exact.
+    Otherwise subspace iteration on a random block finds the largest singular values (Halko, Martinsson & Tropp 2011, algorithms
+    4.4 and 5.1). A cochleagram's compression has its true derivative here, not the limited one used in synthesis.
 
     Parameters
     ----------
     model : Model
-        In float64, for a rank that means something: see `tolerance`.
+        Model in float64, for a meaningful rank: see `tolerance`.
     signal : Tensor [shape=signal_shape]
-        It is moved to the model's dtype and device.
+        Signal; moved to the model's dtype and device.
     layer : str
     exact_up_to : int
-        Rows or columns that are not zero, up to which all unit vectors are taken. Default 512.
+        Maximum number of nonzero rows or columns for an exact result. Default 512.
     probes : int
         Columns of the random block. Default 32.
     iterations : int
-        Of the subspace; more make small singular values more exact. Default 2.
+        Subspace iterations; more make small singular values more accurate. Default 2.
     tolerance : float, optional
-        As a fraction of the largest singular value. Default: max(units, inputs) times the dtype's machine epsilon, as is usual
-        for numerical ranks (`numpy.linalg.matrix_rank`).
+        Threshold as a fraction of the largest singular value. Default: max(units, inputs) times the dtype's machine epsilon, as
+        is usual for numerical ranks (`numpy.linalg.matrix_rank`).
     batch_size : int
         Vectors in one pass. Default 8.
     seed : int
-        Of the random vectors. Default 0.
+        Random seed of the vectors. Default 0.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def measure_invariance(
             raise AudioMetamerError(f"{name} is {value}; it must be at least {least}")
     jacobian = Jacobian(model, signal, layer, batch_size=batch_size)
     draw = _Normal(seed, jacobian.at)
-    # A row or a column of zeros is the only one that gives zero with a normal vector.
+    # Only a row or column of zeros has a product of zero with a normal vector.
     rows = jacobian.times(draw(1, jacobian.inputs))[0].nonzero()[:, 0]
     columns = jacobian.transposed_times(draw(1, jacobian.units))[0].nonzero()[:, 0]
     bound = min(len(rows), len(columns))
@@ -187,7 +187,7 @@ class Jacobian:
         products = []
         with _forward_mode(self.model.name):
             for rows in tangents.split(self.batch_size):
-                # With a gradient to keep, torch's transformers do not take their path for inference, which has no derivatives.
+                # With gradients required, torch's transformers avoid their inference path, which has no derivatives.
                 copies = self._copies(len(rows)).requires_grad_()
                 signals = _with_tangent(copies, rows.view(-1, *self.at.shape))
                 product = torch.autograd.forward_ad.unpack_dual(self._activations(signals)).tangent
@@ -197,7 +197,7 @@ class Jacobian:
         return torch.cat(products)
 
     def transposed_times(self, cotangents: Tensor) -> Tensor:
-        """Jᵀ u for rows u [shape=(k, units)]: [shape=(k, inputs)]; one forward pass serves them all."""
+        """Jᵀ u for rows u [shape=(k, units)]: [shape=(k, inputs)]; with a single forward pass."""
         signals = self._copies(min(self.batch_size, len(cotangents))).requires_grad_()
         activations = self._activations(signals)
         if not activations.requires_grad:
@@ -218,13 +218,13 @@ class Jacobian:
 
 
 def effective_rank(singular_values: Sequence[float]) -> float:
-    """exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ, of values above 0 (Roy & Vetterli 2007); 0 if there are none."""
+    """Effective rank exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ, of values above 0 (Roy & Vetterli 2007); 0 if there are none."""
     total = math.fsum(singular_values)
     return math.exp(-math.fsum(v / total * math.log(v / total) for v in singular_values)) if singular_values else 0.0
 
 
 def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]:
-    """Share of units at zero in every `torch.nn.ReLU` of the network up to a layer, in order.
+    """Fraction of units at zero in every `torch.nn.ReLU` of the network up to a layer, in order.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]
     Returns
     -------
     dict of str to float
-        By the module's name, as ``module@k`` if it is called several times.
+        Fractions by the module's name, or by ``module@k`` if it is called several times.
     """
     tap, calls = model.tap(layer), model.calls()
     end = next(i for i, call in enumerate(calls, 1) if (call.path, call.call) == (tap.path, tap.call or 0))
@@ -250,7 +250,7 @@ def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]
 
 
 def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
-    """Write what was measured, by sound, as a table with tabs: a row for each sound and layer."""
+    """Write measurements by sound as a tab-separated table with a row for each sound and layer."""
     rows = []
     for sound, layers in measured.items():
         for found in layers:
@@ -266,16 +266,16 @@ def write_table(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
 
 @literal_text()
 def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[Invariance]]) -> None:
-    """Write a picture (PNG): each measure against the layer, a curve for each sound.
+    """Draw a figure (PNG): each measure by layer, a curve for each sound.
 
-    The metamer dimension is a line where it is exact, and a band between its bounds elsewhere. The effective rank is that of as
-    many of the largest singular values at every layer as were found where not all were.
+    The metamer dimension is a line where it is exact, and a band between its bounds elsewhere. The effective rank is computed
+    from the same number of largest singular values at every layer, if not all were found at some.
 
     Parameters
     ----------
     path : path
     measured : mapping of str to sequence of Invariance
-        By sound; the same layers for each.
+        Measurements by sound, of the same layers for each.
     """
     import matplotlib
 
@@ -283,21 +283,21 @@ def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained", sharex=True)
-    most = min((len(f.singular_values) for layers in measured.values() for f in layers if not f.exact), default=None)
+    n_values = min((len(f.singular_values) for layers in measured.values() for f in layers if not f.exact), default=None)
     for sound, layers in measured.items():
         names = [found.layer for found in layers]
         low, high = ([found.metamer_dimension[i] / found.inputs for found in layers] for i in (0, 1))
         exact = [a if a == b else math.nan for a, b in zip(low, high, strict=True)]
         (line,) = axes[0, 0].plot(names, exact, "o-", label=sound)
         axes[0, 0].fill_between(names, low, high, color=line.get_color(), alpha=0.15)
-        axes[0, 1].plot(names, [effective_rank(found.singular_values[:most]) for found in layers], "o-", label=sound)
+        axes[0, 1].plot(names, [effective_rank(found.singular_values[:n_values]) for found in layers], "o-", label=sound)
         axes[1, 0].plot(names, [max(found.singular_values, default=math.nan) for found in layers], "o-", label=sound)
         shares = [math.nan if found.inactive_share is None else found.inactive_share for found in layers]
         axes[1, 1].plot(names, shares, "o-", label=sound)
     titles = (
-        "metamer dimension, share of the input's (band: bounds)",
-        "effective rank" if most is None else f"effective rank of the {most} largest singular values",
-        "largest singular value", "share of inactive units, last ReLU",
+        "metamer dimension, fraction of the input's (band: bounds)",
+        "effective rank" if n_values is None else f"effective rank of the {n_values} largest singular values",
+        "largest singular value", "fraction of inactive units, last ReLU",
     )  # fmt: skip
     for axis, title in zip(axes.flat, titles, strict=True):
         axis.set_title(title, fontsize=9)
@@ -314,7 +314,7 @@ def draw_curves(path: str | os.PathLike[str], measured: Mapping[str, Sequence[In
 
 
 def _all_values(jacobian: Jacobian, rows: Tensor, columns: Tensor) -> Tensor:
-    """All singular values, from products with the unit vectors of the rows, or columns, that are not zero."""
+    """All singular values, from products with the unit vectors of the nonzero rows or columns."""
     by_row = len(rows) <= len(columns)
     kept, length = (rows, jacobian.units) if by_row else (columns, jacobian.inputs)
     if not len(kept):
@@ -326,7 +326,7 @@ def _all_values(jacobian: Jacobian, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _leading_values(jacobian: Jacobian, draw: "_Normal", number: int, iterations: int) -> Tensor:
-    """About the largest singular values: those of J on a subspace, which are never larger than J's own of the same place."""
+    """Estimates of the largest singular values: those of J on a subspace, each at most J's own of the same rank."""
     directions = _orthonormal(jacobian.transposed_times(draw(number, jacobian.units)))
     for _ in range(iterations):
         directions = _orthonormal(jacobian.transposed_times(_orthonormal(jacobian.times(directions))))
@@ -334,7 +334,7 @@ def _leading_values(jacobian: Jacobian, draw: "_Normal", number: int, iterations
 
 
 def _orthonormal(rows: Tensor) -> Tensor:
-    """Orthonormal rows that span the same."""
+    """Orthonormal rows with the same span."""
     return torch.linalg.qr(rows.T).Q.T.contiguous()
 
 
@@ -349,12 +349,12 @@ class _Normal:
 
 
 def _truly_differentiated(model: Model) -> Model:
-    """The model itself, or a twin whose cochleagram has its compression's true derivative."""
+    """The model itself, or a shallow copy whose cochleagram has its compression's true derivative."""
     if not isinstance(model.front_end, Cochleagram):
         return model
-    twin = copy(model)
-    twin._modules = model._modules | {"front_end": model.front_end.with_true_derivative()}
-    return twin
+    changed = copy(model)
+    changed._modules = model._modules | {"front_end": model.front_end.with_true_derivative()}
+    return changed
 
 
 def _fitting(model: Model, signal: Tensor) -> Tensor:
@@ -366,7 +366,7 @@ def _fitting(model: Model, signal: Tensor) -> Tensor:
 
 @contextmanager
 def _forward_mode(name: str) -> Iterator[None]:
-    """Where tensors may carry tangents; one line for what cannot carry them."""
+    """Enable forward-mode differentiation; report parts without it in one line."""
     try:
         with torch.autograd.forward_ad.dual_level():
             yield
@@ -375,8 +375,8 @@ def _forward_mode(name: str) -> Iterator[None]:
 
 
 def _with_tangent(signals: Tensor, tangents: Tensor) -> Tensor:
-    """Signals that carry tangents."""
+    """Attach tangents to signals."""
     with warnings.catch_warnings():
-        # The first use scripts the derivatives of some operations by means that torch itself has deprecated.
+        # On first use torch scripts the derivatives of some operations with functions that it has deprecated itself.
         warnings.filterwarnings("ignore", message="`torch.jit.script` is (deprecated|not supported)")
         return torch.autograd.forward_ad.make_dual(signals, tangents)

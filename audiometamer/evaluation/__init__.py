@@ -1,7 +1,7 @@
-"""Who recognises whose metamers: one table and pictures of it; and the page to look and listen through."""
+"""Who recognises whose metamers: one table and its figures."""
 
 from audiometamer.evaluation.evaluate import evaluate
-from audiometamer.evaluation.pictures import draw_pictures
-from audiometamer.evaluation.table import Row, read_table, write_table
+from audiometamer.evaluation.figures import draw_figures
+from audiometamer.evaluation.table import EvaluationRow, read_table, write_table
 
-__all__ = ["Row", "draw_pictures", "evaluate", "read_table", "write_table"]
+__all__ = ["EvaluationRow", "draw_figures", "evaluate", "read_table", "write_table"]

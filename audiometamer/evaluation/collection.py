@@ -1,4 +1,4 @@
-"""The metamers of several folders, and how a model is given their sounds."""
+"""The metamers of several folders, and their sounds as a model takes them."""
 
 import math
 import warnings
@@ -22,12 +22,12 @@ from audiometamer.signals.audio import pad_or_crop
 from audiometamer.signals.files import read_signal
 from audiometamer.signals.resampling import resample
 
-_ROUNDING = 1e-4  # a clip's level is what its model was given, to within this
+_ROUNDING = 1e-4  # relative; a smaller difference from the model's level is rounding
 
 
 @dataclass(frozen=True)
-class Natural:
-    """A clip as a generating model was given it.
+class NaturalClip:
+    """A clip as a generating model received it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Natural:
     path : path
         File of its samples.
     sample_rate : int or None
-        Hz; None if it is no sound.
+        In Hz; None if the clip is not a sound.
     shape : tuple of int
     """
 
@@ -45,24 +45,24 @@ class Natural:
     shape: tuple[int, ...]
 
     def read(self) -> Tensor:
-        """Its samples, [shape=shape]."""
+        """Samples of the clip, [shape=shape]."""
         return read_signal(self.path)
 
 
 @dataclass(frozen=True)
-class Made:
-    """A metamer on disk, and what of its record is needed here.
+class CollectedMetamer:
+    """A metamer on disk, with the part of its record that is used here.
 
     Parameters
     ----------
     path : path
     natural : int
-        The number of its clip among the collection's naturals.
+        Index of its clip in the collection's `naturals`.
     clip, generator, layer : str
     seed : int
     passed : bool or None
     labels : dict of str to str
-        That its model gave the clip, by task.
+        Labels that its model gave the clip, by task.
     similarity : dict of str to dict of str to float
         Layer to metric to value; an infinite SNR is None.
     """
@@ -78,26 +78,26 @@ class Made:
     similarity: dict[str, dict[str, float | None]]
 
     def read(self) -> Tensor:
-        """Its samples, [shape as the clip's]."""
+        """Samples of the metamer, in the shape of the clip's."""
         return read_signal(self.path)
 
 
 @dataclass
 class Collection:
-    """Metamers and their clips, each clip once, although several models may have been given it.
+    """Metamers and their clips, each clip once even if several models received it.
 
     Parameters
     ----------
-    naturals : list of Natural
-    metamers : list of Made
+    naturals : list of NaturalClip
+    metamers : list of CollectedMetamer
     weights : dict of str to str
         SHA-256 of the weights of each generating model.
     layers : dict of str to list of str
-        The layers of each generating model that were matched, in its order.
+        Matched layers of each generating model, in the order of the model.
     """
 
-    naturals: list[Natural] = field(default_factory=list)
-    metamers: list[Made] = field(default_factory=list)
+    naturals: list[NaturalClip] = field(default_factory=list)
+    metamers: list[CollectedMetamer] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
     layers: dict[str, list[str]] = field(default_factory=dict)
 
@@ -107,32 +107,32 @@ class Collection:
         return list(dict.fromkeys(natural.clip for natural in self.naturals))
 
     def naturals_of(self, generator: str) -> list[int]:
-        """Numbers of the clips that a model made metamers of."""
-        return sorted({made.natural for made in self.metamers if made.generator == generator})
+        """Indices of the clips that a model made metamers of."""
+        return sorted({metamer.natural for metamer in self.metamers if metamer.generator == generator})
 
     def labels_by(self, generator: str) -> dict[tuple[str, str], str]:
         """The labels that a generating model gave the clips, by clip and task."""
-        own = (made for made in self.metamers if made.generator == generator)
-        return {(made.clip, task): label for made in own for task, label in made.labels.items()}
+        own = (metamer for metamer in self.metamers if metamer.generator == generator)
+        return {(metamer.clip, task): label for metamer in own for task, label in metamer.labels.items()}
 
 
 def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selection: Path | None = None) -> Collection:
-    """The metamers that `audiometamer synth` or `audiometamer run` has written into folders.
+    """Read the metamers that `audiometamer synth` or `audiometamer run` has written into folders.
 
     Parameters
     ----------
     folders : iterable of path
     only_passed : bool
-        Whether those that did not pass their verdict are left out. Default False.
+        Whether to leave out metamers that did not pass their verdict. Default False.
     selection : path, optional
-        A table with the column ``file``, as `audiometamer stimuli select` writes it: the only ones that are wanted. Default: all.
+        Table with the column ``file``, as `audiometamer stimuli select` writes it; other metamers are left out. Default: all.
 
     Raises
     ------
     AudioMetamerError
-        If a folder holds no metamers, or a file of theirs is missing or not that of its record; if two metamers are of the same
-        clip, model, layer and seed; if metamers of one model's name were made with different weights; if different sounds have
-        the same clip's name.
+        If a folder holds no metamers, or one of their files is missing or does not match its record; if two metamers have the
+        same clip, model, layer and seed; if models of the same name had different weights; if different sounds have the same
+        clip name.
     """
     collection, seen = Collection(), dict[tuple[str, str, str, int], Path]()
     file_hash = cache(file_sha256)
@@ -145,7 +145,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
             continue
         path, evidence = result.path, result.evidence
         if not result.has_clip:
-            warnings.warn(f"{path} matches given activations and no clip; it is left out", AudioMetamerWarning, stacklevel=2)
+            warnings.warn(f"{path} matches given activations, not a clip; it is left out", AudioMetamerWarning, stacklevel=2)
             continue
         for needed in (path, result.folder / result.original):
             if not needed.is_file():
@@ -157,7 +157,7 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
             remedy = "name one of them in a --selection (audiometamer stimuli select), or evaluate their folders separately"
             raise AudioMetamerError(f"{before} and {path} are both the metamer of {place}; {remedy}")
         if collection.weights.setdefault(settings.model, settings.weights_sha256) != settings.weights_sha256:
-            raise AudioMetamerError(f"{path} was made by other weights of {settings.model} than those before it")
+            raise AudioMetamerError(f"{path} was made with other weights of {settings.model} than the metamers before it")
         if only_passed and result.passed is not True:
             continue
         natural = (settings.clip, settings.clip_sha256)
@@ -166,14 +166,14 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
             _add_natural(collection, result)
         models_layers.setdefault(settings.model, list(evidence.similarity))
         labels = {task: clip for task, (clip, _) in evidence.verdict.labels.items()}
-        collection.metamers.append(Made(path, naturals[natural], *place, result.passed, labels, evidence.similarity))
+        collection.metamers.append(CollectedMetamer(path, naturals[natural], *place, result.passed, labels, evidence.similarity))
     if not collection.metamers:
         passed = " that passed its verdict" if only_passed else ""
         wanted = "" if selection is None else f" that {selection} names"
         where = ", ".join(map(str, folders))
         raise AudioMetamerError(f"there is no metamer of a clip{passed}{wanted} in {where}: nothing to evaluate")
     for model in models_layers:
-        matched = dict.fromkeys(made.layer for made in collection.metamers if made.generator == model)
+        matched = dict.fromkeys(metamer.layer for metamer in collection.metamers if metamer.generator == model)
         collection.layers[model] = [layer for layer in dict.fromkeys([*models_layers[model], *matched]) if layer in matched]
     return collection
 
@@ -181,28 +181,27 @@ def read_collection(folders: Iterable[Path], *, only_passed: bool = False, selec
 def _add_natural(collection: Collection, result: Result) -> None:
     path, evidence = result.folder / result.original, result.evidence
     samples = read_signal(path)
-    natural = Natural(evidence.settings.clip, path, evidence.sample_rate, tuple(samples.shape))
+    natural = NaturalClip(evidence.settings.clip, path, evidence.sample_rate, tuple(samples.shape))
     for other in collection.naturals:
         if (other.clip, other.sample_rate, other.shape) == (natural.clip, natural.sample_rate, natural.shape):
             a, b = other.read().double(), samples.double()
             if not torch.allclose(a / a.norm(), b / b.norm(), atol=1e-5):
-                raise AudioMetamerError(f"the clip {natural.clip!r} of {path} is not that of {other.path}; rename one of them")
+                raise AudioMetamerError(f"the clip {natural.clip!r} of {path} differs from that of {other.path}; rename one")
     collection.naturals.append(natural)
 
 
-def check_presentable(model: Model, naturals: Sequence[Natural]) -> list[str]:
-    """What has to be done to clips before a model can be given them; one line each.
+def check_presentable(model: Model, naturals: Sequence[NaturalClip]) -> list[str]:
+    """Check that a model can take the clips; return one line for each change that they need.
 
     Raises
     ------
     AudioMetamerError
-        If a clip is longer than the model takes (nothing is cut), or the model takes something else than sounds, or signals of
-        another shape.
+        If a clip is longer than the model's input (nothing is cut), or the model takes signals of another kind or shape.
     """
     notes = {}
     for natural in naturals:
         if (model.sample_rate is None) != (natural.sample_rate is None):
-            kinds = ("signals that are no sounds", "sounds")
+            kinds = ("signals other than sounds", "sounds")
             raise AudioMetamerError(
                 f"{model.name} takes {kinds[model.sample_rate is not None]}, and {natural.path} is one of "
                 f"{kinds[natural.sample_rate is not None]}"
@@ -229,25 +228,29 @@ def check_presentable(model: Model, naturals: Sequence[Natural]) -> list[str]:
     return list(notes)
 
 
-def as_taken(model: Model, samples: Tensor, sample_rate: int | None) -> Tensor:
-    """A sound as a model takes it, but for its level: resampled, silence before and after if it is short; [shape=signal_shape].
+def fit_to_model(model: Model, samples: Tensor, sample_rate: int | None) -> Tensor:
+    """Fit a sound to a model's input, except for its level: resample it, and pad it with silence if it is short.
 
     Parameters
     ----------
     model : Model
     samples : Tensor
     sample_rate : int or None
-        Hz; None, and nothing is done, if it is no sound.
+        In Hz; None if the signal is not a sound, which is only reshaped.
+
+    Returns
+    -------
+    Tensor [shape=signal_shape]
     """
     if sample_rate is None or model.sample_rate is None:
         return samples.reshape(model.signal_shape)
     channels = samples.reshape(model.channels, -1)
-    heard = pad_or_crop(resample(np.asarray(channels, dtype=np.float32), sample_rate, model.sample_rate), model.signal_shape[-1])
-    return torch.from_numpy(np.ascontiguousarray(heard)).reshape(model.signal_shape)
+    fitted = pad_or_crop(resample(np.asarray(channels, dtype=np.float32), sample_rate, model.sample_rate), model.signal_shape[-1])
+    return torch.from_numpy(np.ascontiguousarray(fitted)).reshape(model.signal_shape)
 
 
 def gain_for(model: Model, natural: Tensor) -> float:
-    """What brings a clip, as taken, to a model's level; its metamers are multiplied by the same. 1 if the model has no level."""
+    """Gain that brings a fitted clip to a model's level, also applied to its metamers; 1 if the model has no level."""
     rms = float(natural.double().square().mean().sqrt())
     if model.level is None or model.sample_rate is None or rms == 0:
         return 1.0

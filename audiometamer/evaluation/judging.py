@@ -1,4 +1,4 @@
-"""One model hears every sound, once: its logits, and how unlike its activations are between sounds."""
+"""One model's responses to every sound: its logits, and the dissimilarities of its activations between sounds."""
 
 import math
 import tempfile
@@ -14,30 +14,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.evaluation.collection import Collection, as_taken, gain_for
+from audiometamer.evaluation.collection import Collection, fit_to_model, gain_for
 from audiometamer.evaluation.labels import classes_of
 from audiometamer.models.activations import Tap
 from audiometamer.models.model import Model
 from audiometamer.statistics.pairwise import RowStore, gram_matrix, pairwise_correlations
 
 Logits = dict[str, NDArray[np.float64]]  # by task, shape=(sounds, classes)
-Dissimilarities = dict[str, NDArray[np.float32]]  # by layer, shape=(sounds, sounds)
+Rdms = dict[str, NDArray[np.float32]]  # by layer, shape=(sounds, sounds)
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model that is asked what it hears.
+    """A model that recognises sounds.
 
     Parameters
     ----------
     model : Model
-        With labels.
+        A model with labels.
     with_layers : bool
-        Whether dissimilarities at the layers that it lists are wanted, besides its logits.
+        Whether to compute dissimilarities at the layers that the model lists, besides its logits. Default True.
     batch_size : int
-        Sounds in one forward pass.
+        Sounds in one forward pass. Default 8.
     memory : float
-        Bytes for activations at most, besides those of one forward pass; what is more lies in temporary files.
+        Maximum bytes for activations, besides those of one forward pass; the rest is kept in temporary files. Default 1e9.
     """
 
     model: Model
@@ -47,12 +47,12 @@ class Judge:
 
     @cached_property
     def classes(self) -> dict[str, list[str]]:
-        """By task; see `audiometamer.evaluation.labels.classes_of`."""
+        """Classes by task; see `audiometamer.evaluation.labels.classes_of`."""
         return classes_of(self.model)
 
     @cached_property
     def _taps(self) -> dict[str, Tap]:
-        """Its layers, and its output as the layer ``TASK:`` of each task."""
+        """The layers of the model, and its output as the layer ``TASK:`` for each task."""
         model = self.model
         silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
         with torch.no_grad():
@@ -61,20 +61,20 @@ class Judge:
         for task, names in self.classes.items():
             n_logits = logits[task].shape[1] if task in logits else 0
             if n_logits != len(names):
-                raise AudioMetamerError(f"{model.name} has {len(names)} labels of task {task} and gives {n_logits} logits")
+                raise AudioMetamerError(f"{model.name} has {len(names)} labels of task {task} but {n_logits} logits")
         layers = {layer: model.tap(layer) for layer in model.layers} if self.with_layers else {}
         return layers | {f"{task}:": Tap("", key=task if isinstance(output, Mapping) else None) for task in self.classes}
 
     def check(self) -> None:
-        """Raise if the model has no labels, or other labels than logits."""
+        """Raise if the model has no labels, or a different number of labels than of logits."""
         assert self._taps
 
-    def hear(
-        self, signals: Iterator[Tensor], n_signals: int, told: Callable[[int], None] | None = None
-    ) -> tuple[Logits, Dissimilarities]:
-        """Logits for signals [shape=signal_shape], and 1 − r between each two of them at each layer.
+    def respond(
+        self, signals: Iterator[Tensor], n_signals: int, advance: Callable[[int], None] | None = None
+    ) -> tuple[Logits, Rdms]:
+        """Logits for signals [shape=signal_shape], and 1 − r for each pair of them at each layer.
 
-        r is Pearson's, of all activations of a layer; with a constant activation it counts as 0.
+        r is Pearson's correlation over all activations of a layer; 0 if either is constant.
         """
         logits: dict[str, list[NDArray[np.float64]]] = {task: [] for task in self.classes}
         with ExitStack() as stack:
@@ -88,23 +88,21 @@ class Judge:
                     logits[task].append(activations[f"{task}:"].double().cpu().numpy())
                 for layer, store in stores.items():
                     store.append(activations[layer].flatten(1).float().cpu().numpy())
-                if told is not None:
-                    told(len(batch))
-            unlike = {layer: _dissimilarities(store, self.memory) for layer, store in stores.items()}
+                if advance is not None:
+                    advance(len(batch))
+            rdms = {layer: _rdm(store, self.memory) for layer, store in stores.items()}
         found = {task: np.concatenate(blocks) for task, blocks in logits.items()}
         for task, values in found.items():
             if not np.isfinite(values).all():
-                raise AudioMetamerError(
-                    f"the logits of {self.model.name} ({task}) are not all finite numbers, so it hears nothing"
-                )
-        return found, unlike
+                raise AudioMetamerError(f"the logits of {self.model.name} ({task}) are not all finite, so it recognises nothing")
+        return found, rdms
 
     @torch.no_grad()
     def _activations(self, batch: Tensor) -> dict[str, Tensor]:
         return self.model.activations(batch, self._taps)
 
 
-def _dissimilarities(store: RowStore, memory: float) -> NDArray[np.float32]:
+def _rdm(store: RowStore, memory: float) -> NDArray[np.float32]:
     rows = store.matrix()
     r = pairwise_correlations(gram_matrix(rows, memory), np.array([row.sum(dtype=np.float64) for row in rows]), store.width)
     full = np.zeros((store.n_rows, store.n_rows), np.float32)
@@ -113,88 +111,88 @@ def _dissimilarities(store: RowStore, memory: float) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class HeardClips:
-    """What a model answered for a collection's clips.
+class ClipResponses:
+    """A model's responses to a collection's clips.
 
     Parameters
     ----------
     logits : dict of str to array [shape=(clips, classes)]
-        By task.
-    unlike : dict of str to array [shape=(clips, clips)]
+        Logits by task.
+    rdms : dict of str to array [shape=(clips, clips)]
         Dissimilarities by layer.
     gains : list of float
-        What each clip was multiplied by, and its metamers are to be.
+        Gain of each clip, which its metamers share.
     """
 
     logits: Logits
-    unlike: Dissimilarities
+    rdms: Rdms
     gains: list[float]
 
 
 @dataclass(frozen=True)
-class HeardMetamers:
-    """What a model answered for the metamers of one generating model.
+class MetamerResponses:
+    """A model's responses to the metamers of one generating model.
 
     Parameters
     ----------
     numbers : list of int
-        Of the metamers in the collection.
+        Indices of the metamers in the collection.
     logits : dict of str to array [shape=(metamers, classes)]
-        By task.
-    unlike : dict of (str, int) to dict of str to array [shape=(clips, clips)]
-        Dissimilarities of the metamers of a matched layer and seed, by the judge's layer; NaN for clips that it lacks.
+        Logits by task.
+    rdms : dict of (str, int) to dict of str to array [shape=(clips, clips)]
+        Dissimilarities of the metamers of a matched layer and seed, by the judge's layer; NaN for clips without such a metamer.
     """
 
     numbers: list[int]
     logits: Logits
-    unlike: dict[tuple[str, int], Dissimilarities]
+    rdms: dict[tuple[str, int], Rdms]
 
 
-def hear_clips(judge: Judge, collection: Collection, told: Callable[[int], None] | None = None) -> HeardClips:
-    """Ask a model about every clip of a collection; `told` is told how many more are done."""
+def judge_clips(judge: Judge, collection: Collection, advance: Callable[[int], None] | None = None) -> ClipResponses:
+    """Present every clip of a collection to a model; `advance` is called with the number of clips newly done."""
     gains: list[float] = []
 
     def clips() -> Iterator[Tensor]:
         for natural in collection.naturals:
-            taken = as_taken(judge.model, natural.read(), natural.sample_rate)
-            gains.append(gain_for(judge.model, taken))
-            yield gains[-1] * taken
+            fitted = fit_to_model(judge.model, natural.read(), natural.sample_rate)
+            gains.append(gain_for(judge.model, fitted))
+            yield gains[-1] * fitted
 
-    logits, unlike = judge.hear(clips(), len(collection.naturals), told)
-    return HeardClips(logits, unlike, gains)
+    logits, rdms = judge.respond(clips(), len(collection.naturals), advance)
+    return ClipResponses(logits, rdms, gains)
 
 
-def hear_metamers(
-    judge: Judge, collection: Collection, generator: str, gains: Sequence[float], told: Callable[[int], None] | None = None
-) -> HeardMetamers:
-    """Ask a model about every metamer of a generating model; `told` is told how many more are done."""
+def judge_metamers(
+    judge: Judge, collection: Collection, generator: str, gains: Sequence[float], advance: Callable[[int], None] | None = None
+) -> MetamerResponses:
+    """Present every metamer of a generating model to a judge; `advance` is called with the number newly done."""
     groups: dict[tuple[str, int], list[int]] = {}
-    for i, made in enumerate(collection.metamers):
-        if made.generator == generator:
-            groups.setdefault((made.layer, made.seed), []).append(i)
+    for i, metamer in enumerate(collection.metamers):
+        if metamer.generator == generator:
+            groups.setdefault((metamer.layer, metamer.seed), []).append(i)
 
     def sounds(numbers: Sequence[int]) -> Iterator[Tensor]:
         for i in numbers:
-            made = collection.metamers[i]
-            natural, samples = collection.naturals[made.natural], made.read()
+            metamer = collection.metamers[i]
+            natural, samples = collection.naturals[metamer.natural], metamer.read()
             if samples.numel() != math.prod(natural.shape):
-                raise AudioMetamerError(f"{made.path} has {samples.numel()} samples, its clip {math.prod(natural.shape)}")
-            yield gains[made.natural] * as_taken(judge.model, samples, natural.sample_rate)
+                raise AudioMetamerError(f"{metamer.path} has {samples.numel()} samples, its clip {math.prod(natural.shape)}")
+            yield gains[metamer.natural] * fit_to_model(judge.model, samples, natural.sample_rate)
 
     logits: dict[str, list[NDArray[np.float64]]] = {task: [] for task in judge.classes}
-    unlike = {}
+    rdms = {}
     for group, numbers in groups.items():
-        found, matrices = judge.hear(sounds(numbers), len(numbers), told)
+        found, matrices = judge.respond(sounds(numbers), len(numbers), advance)
         for task, values in found.items():
             logits[task].append(values)
-        here = [collection.metamers[i].natural for i in numbers]
-        unlike[group] = {layer: _spread(matrix, here, len(collection.naturals)) for layer, matrix in matrices.items()}
-    together = [i for numbers in groups.values() for i in numbers]
-    return HeardMetamers(together, {task: np.concatenate(blocks) for task, blocks in logits.items()}, unlike)
+        naturals = [collection.metamers[i].natural for i in numbers]
+        rdms[group] = {layer: _expand(matrix, naturals, len(collection.naturals)) for layer, matrix in matrices.items()}
+    all_numbers = [i for numbers in groups.values() for i in numbers]
+    return MetamerResponses(all_numbers, {task: np.concatenate(blocks) for task, blocks in logits.items()}, rdms)
 
 
-def _spread(matrix: NDArray[np.float32], here: Sequence[int], size: int) -> NDArray[np.float32]:
-    """A matrix of some clips as one of all, NaN elsewhere."""
+def _expand(matrix: NDArray[np.float32], members: Sequence[int], size: int) -> NDArray[np.float32]:
+    """Expand a matrix of some clips to all clips, with NaN elsewhere."""
     full = np.full((size, size), np.nan, np.float32)
-    full[np.ix_(here, here)] = matrix
+    full[np.ix_(members, members)] = matrix
     return full

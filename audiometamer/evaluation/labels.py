@@ -1,4 +1,4 @@
-"""What a judging model may answer, and what the clips truly are."""
+"""The classes of judging models, and the true labels of clips."""
 
 import warnings
 from collections.abc import Mapping, Sequence, Set
@@ -9,30 +9,30 @@ from audiometamer.io.tables import read_table
 from audiometamer.models.model import Model
 from audiometamer.signals.clip_names import recording_of, row_clip_name
 
-Truths = Mapping[tuple[str, str], str]  # by clip and task
+TrueLabels = Mapping[tuple[str, str], str]  # by clip and task
 _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name", "start", "duration", ""}
 
 
 def classes_of(model: Model) -> dict[str, list[str]]:
-    """The classes of a model's tasks, of those where a sound has one label.
+    """The classes of a model's single-label tasks.
 
     Raises
     ------
     AudioMetamerError
-        If there is none.
+        If the model has no labels.
     """
     labels = model.labels if isinstance(model.labels, Mapping) else {model.tasks[0]: model.labels}
     several = model.card.multi_label if model.card is not None else ()
     classes = {task: list(names) for task, names in labels.items() if names is not None and task not in several}
     if not classes:
         raise AudioMetamerError(
-            f"{model.name} has no labels, so it cannot tell what it hears: it needs labels=… (one for each class)"
+            f"{model.name} has no labels, so it cannot name what it recognises: it needs labels=… (one for each class)"
         )
     return classes
 
 
 def chance_of(models: Sequence[Model]) -> dict[str, float]:
-    """The share that guessing gets right, by task; of the tasks in which all models have equally many classes."""
+    """The proportion correct by guessing, by task, for tasks in which all models have the same number of classes."""
     numbers: dict[str, set[int]] = {}
     for model in models:
         for task, names in classes_of(model).items():
@@ -41,7 +41,7 @@ def chance_of(models: Sequence[Model]) -> dict[str, float]:
 
 
 def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
-    """True labels of clips.
+    """Read the true labels of clips.
 
     Parameters
     ----------
@@ -50,17 +50,17 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
         each task; cells are empty where a label is not known. With a ``start`` (and perhaps a ``duration``) beside ``path``, a
         row is for that excerpt alone; without, for all excerpts of the recording.
     clips : sequence of str
-        Those that must be in it; it may name others as well.
+        Clips that must be in the file; it may name others as well.
 
     Returns
     -------
     dict of (str, str) to str
-        By clip and task.
+        Labels by clip and task.
 
     Raises
     ------
     AudioMetamerError
-        If the file cannot be read, has no such columns, lacks a clip, or says two things of one.
+        If the file cannot be read, lacks the columns or a clip, or gives a clip two labels of one task.
     """
     rows = read_table(path)
     columns = list(rows[0])
@@ -73,7 +73,7 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
     truths: dict[tuple[str, str], str] = {}
     named = set()
     for row in rows:
-        part = row if row.get("start") else row | {"duration": ""}  # which may be that of the whole file
+        part = row if row.get("start") else row | {"duration": ""}  # which may be the duration of the whole file
         clip = row_clip_name(part) if key == "path" else row[key]
         named.add(clip)
         for task in tasks:
@@ -89,7 +89,7 @@ def read_labels(path: Path, clips: Sequence[str]) -> dict[tuple[str, str], str]:
 
 
 def _row_of(clip: str, named: Set[str]) -> str | None:
-    """The row of a clip: its own, or that of its recording; or, of one named after its file alone, the only excerpt's."""
+    """The row of a clip: its own, or that of its recording; for a clip named after its file, that of the only excerpt."""
     for name in (clip, recording_of(clip)):
         if name in named:
             return name
@@ -97,13 +97,13 @@ def _row_of(clip: str, named: Set[str]) -> str | None:
     return excerpts[0] if len(excerpts) == 1 else None
 
 
-def check_labels(path: Path, truths: Truths, clips: Sequence[str], judges: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-    """Raise if a judging model knows none of the labels of any clip; warn of labels that are none of its classes.
+def check_labels(path: Path, truths: TrueLabels, clips: Sequence[str], judges: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """Raise if a judging model knows none of the labels of any clip; warn of labels outside its classes.
 
     Parameters
     ----------
     path : path
-        For messages.
+        The file of the labels, for messages.
     truths : mapping of (str, str) to str
     clips : sequence of str
     judges : mapping of str to mapping of str to sequence of str
@@ -113,11 +113,11 @@ def check_labels(path: Path, truths: Truths, clips: Sequence[str], judges: Mappi
         asked = {(clip, task): truths[clip, task] for task in classes for clip in clips if (clip, task) in truths}
         unknown = [label for (_, task), label in asked.items() if label not in classes[task]]
         if len(unknown) == len(asked):
-            told = "; ".join(f"{task} ({', '.join(labels[:4])}, …)" for task, labels in classes.items())
-            raise AudioMetamerError(f"{path} has no label of a clip that {name} could give; it tells {told}")
+            own = "; ".join(f"{task} ({', '.join(labels[:4])}, …)" for task, labels in classes.items())
+            raise AudioMetamerError(f"{path} has no label of a clip that {name} could give; its classes: {own}")
         if unknown:
             warnings.warn(
-                f"{len(unknown)} of {len(asked)} labels are none of the classes of {name} and left out of its accuracy: "
+                f"{len(unknown)} of {len(asked)} labels are not among the classes of {name} and are left out of its accuracy: "
                 f"{', '.join(sorted(set(unknown))[:5])}{', …' if len(set(unknown)) > 5 else ''}",
                 AudioMetamerWarning,
                 stacklevel=2,

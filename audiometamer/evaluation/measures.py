@@ -1,4 +1,4 @@
-"""From logits and labels to numbers: one for each sound.
+"""Measures of recognition, computed from logits and labels: one number for each sound.
 
 =======================  ============================================================================================
 ``accuracy``             whether the judge's label is the true one (of those that are known, and are one of its classes)
@@ -6,7 +6,7 @@
 ``label_agreement``      whether it gives a metamer the label that it gave the clip
 ``generator_agreement``  whether its label is the one that the generating model gave the clip
 ``top5_agreement``       whether the label that it gave the clip is among the five highest logits of the metamer
-``top5_overlap``         share of the five highest logits of the clip that are among those of the metamer
+``top5_overlap``         proportion of the five highest logits of the clip that are among those of the metamer
 ``logit_correlation``    Pearson correlation of the logits of clip and metamer
 =======================  ============================================================================================
 
@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from audiometamer.statistics.arrays import FloatArray
 
-RECOGNITION = ("accuracy", "label_agreement")  # what pictures show: the first if there is a truth
+RECOGNITION = ("accuracy", "label_agreement")  # shown in figures: the first if true labels are known
 _TOP = 5
 
 
-def of_metamers(
+def metamer_measures(
     clip: FloatArray, metamer: FloatArray, classes: Sequence[str], truths: Sequence[str | None], generator: Sequence[str | None]
 ) -> dict[str, FloatArray]:
-    """Values of every measure for each metamer, NaN where a label is not known.
+    """Compute every measure for each metamer, NaN where a label is not known.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def of_metamers(
         Logits.
     classes : sequence of str
     truths, generator : sequence of str or None
-        For each sound, its clip's true label and that of the generating model.
+        True label of each sound's clip, and the label that the generating model gave it.
 
     Returns
     -------
     dict of str to array [shape=(sounds,)]
     """
     answers = clip.argmax(1)
-    found = of_clips(metamer, classes, truths, generator)
+    found = clip_measures(metamer, classes, truths, generator)
     found["label_agreement"] = (metamer.argmax(1) == answers).astype(float)
     found["logit_correlation"] = _row_correlation(clip, metamer)
     if len(classes) > _TOP:
@@ -53,10 +53,10 @@ def of_metamers(
     return found
 
 
-def of_clips(
+def clip_measures(
     logits: FloatArray, classes: Sequence[str], truths: Sequence[str | None], generator: Sequence[str | None]
 ) -> dict[str, FloatArray]:
-    """As `of_metamers`, of the measures that compare a sound with a label and not with a clip."""
+    """Like `metamer_measures`, restricted to measures that compare a sound with a label rather than with a clip."""
     answers, true = logits.argmax(1), _numbers(truths, classes)
     found = {
         "accuracy": _where_known(answers == true, true),
@@ -68,17 +68,17 @@ def of_clips(
 
 
 def _numbers(labels: Sequence[str | None], classes: Sequence[str]) -> NDArray[np.int64]:
-    """The class of each label, −1 if it is none of them."""
-    number = {name: i for i, name in enumerate(classes)}
-    return np.array([-1 if label is None else number.get(label, -1) for label in labels], dtype=np.int64)
+    """Class number of each label; −1 if it is not among the classes."""
+    numbers = {name: i for i, name in enumerate(classes)}
+    return np.array([-1 if label is None else numbers.get(label, -1) for label in labels], dtype=np.int64)
 
 
-def _where_known(right: NDArray[np.bool_], numbers: NDArray[np.int64]) -> FloatArray:
-    return np.where(numbers >= 0, right, np.nan)
+def _where_known(correct: NDArray[np.bool_], numbers: NDArray[np.int64]) -> FloatArray:
+    return np.where(numbers >= 0, correct, np.nan)
 
 
 def _top(logits: FloatArray) -> NDArray[np.bool_]:
-    """Which logits are among the five highest, the first of equals first."""
+    """Mark the five highest logits; of equal ones, the first."""
     top = np.zeros(logits.shape, bool)
     np.put_along_axis(top, np.argsort(-logits, axis=1, kind="stable")[:, :_TOP], True, axis=1)
     return top

@@ -62,7 +62,7 @@ class AvailableStimuli:
     clips : list of str
         Clips that can be played, sorted.
     sounds : dict of (str, Condition) to PlayableSound
-        By clip and condition; always with the natural sound of each clip.
+        Sounds by clip and condition, always including the natural sound of each clip.
     missing : list of MissingMetamer
         Among all clips of the set.
     metadata : dict of str to dict of str to str
@@ -107,7 +107,7 @@ def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tu
     Returns
     -------
     AvailableStimuli
-        Where columns are missing, clips without their cells.
+        Available stimuli; if columns are missing, clips lack their cells.
     list of Problem
         Where the design asks for models, layers, seeds or columns that the set does not have.
 

@@ -45,14 +45,14 @@ class BuiltExperiment(NamedTuple):
     Parameters
     ----------
     requested : Design
-        As read.
+        Design as read.
     design : Design
-        With all defaults filled in.
+        Design with all defaults filled in.
     available : AvailableStimuli
     lists : list of list of PlannedTrial
         The trials of each listener, without the headphone check.
     unheard : int
-        Number of words that nobody hears.
+        Number of words that are not presented to any listener.
     """
 
     requested: Design

@@ -60,7 +60,7 @@ class Clips(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     word, speaker : str
         Columns with the word and the speaker of a clip. Default: columns of these names.
     once : str, optional
-        Column whose values nobody hears twice; ``clip``: the clips themselves. Default: the column of words.
+        Column whose values no listener hears twice; ``clip``: the clips themselves. Default: the column of words.
     """
 
     word: str = "word"
@@ -137,7 +137,7 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
 
     @property
     def once(self) -> str:
-        """The column whose values nobody hears twice."""
+        """The column whose values no listener hears twice."""
         return self.clips.once or self.clips.word
 
     @property

@@ -99,7 +99,7 @@ def latin_square(words: Sequence[Word], conditions: Sequence[Condition], *, tria
     The nth listener of word w hears it in condition (w + n) mod C, and as clip (n + ⌊n / lcm(C, K)⌋ + a random start) mod K of
     its K clips. Every listener hears each condition equally often, every word is heard equally often in each, and so is every
     clip of a word; all within one, and for the first few listeners too. More words than `trials` are split into groups of
-    `trials`, and each listener hears one group; nobody hears the remainder.
+    `trials`, and each listener hears one group; the remainder is not presented.
     """
     groups, n_conditions = len(words) // trials, len(conditions)
     order = generator.permutation(n_conditions)

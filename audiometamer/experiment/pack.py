@@ -61,7 +61,7 @@ def pack(folder: Path, out: Path, *, to: PackFormat, address: str = "", any_list
     if to not in get_args(PackFormat):
         raise AudioMetamerError(f"{to!r} is no format to pack into; there are {', '.join(get_args(PackFormat))}")
     if any_list and to != "jatos":
-        raise AudioMetamerError(f"only JATOS hands out lists by itself; nobody does where an experiment is packed to {to}")
+        raise AudioMetamerError(f"only JATOS hands out lists by itself; an experiment packed to {to} cannot")
     links = None if to == "psychopy" or any_list else out.parent / f"{real_path(out).name.removesuffix('.jzip')}-links.tsv"
     for path in (out, links):
         if path is not None and path.exists():

@@ -65,7 +65,7 @@ class Study(msgspec.Struct, frozen=True):
     completion : dict of str to str or None
         Addresses to which listeners are sent, by ``finished`` and ``stopped``.
     gates : dict of str to PackedGate
-        By kind of trial.
+        Gates by kind of trial.
     salt : str
         Salt of the hashes of right answers.
     most_messages : int

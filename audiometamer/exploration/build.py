@@ -37,7 +37,7 @@ class BuiltExploration(NamedTuple):
     Parameters
     ----------
     sequence : ExplorationSequence
-        With the design as it lies in the folder.
+        Sequence with the design as written in the folder.
     stimuli : int
         Number of moved signals that were copied.
     """

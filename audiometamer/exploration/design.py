@@ -240,7 +240,7 @@ def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> Expl
         (
             "ladder.folder",
             holds in ("sounds", "images"),
-            f"{ladder.folder} holds neither sounds nor images: nobody compares them",
+            f"{ladder.folder} holds neither sounds nor images, which listeners could compare",
         ),
         ("images", holds == "images" or design.images is None, of_images),
         ("sounds", holds == "sounds" or design.sounds == SoundSettings(), of_sounds),

@@ -31,7 +31,7 @@ class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     choose : list of str, optional
         Dimensions; ``relu2/3`` stands for both its sides. Default: all dimensions of the ladder.
     each : int, optional
-        How many of them each listener gets. Default: all.
+        Number of them for each listener. Default: all.
     """
 
     folder: Text
@@ -150,7 +150,7 @@ class CatchSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     every : int
-        One of so many trials, at a random position; 2 or more, or 0 for none. Default 20.
+        One trial in `every` is a catch trial, at a random position; 2 or more, or 0 for none. Default 20.
     """
 
     every: NonNegativeInt = 20

@@ -25,7 +25,7 @@ class ModelMover:
     model : Model
         On the device on which it computes; nobody else may use it meanwhile.
     dimensions : mapping of str to Dimensions
-        By layer.
+        Dimensions by layer.
     ladder : Ladder
         Its references are moved, with its method and number of steps.
     folder : path

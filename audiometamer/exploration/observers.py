@@ -38,7 +38,7 @@ class LinearObserver:
     noise : float
         Standard deviation σ, in units of the features.
     template : Tensor, optional
-        With the shape of the features of one signal.
+        Template with the shape of the features of one signal.
     """
 
     features: Callable[[Tensor], Tensor]

@@ -15,7 +15,7 @@ class PresentedTrial(msgspec.Struct, frozen=True):
     number : int
         Number of the listener's list, from 1.
     dimension : str
-        As in ``relu2/3/+``.
+        Name of the dimension, as in ``relu2/3/+``.
     reference : str
         Name of the clip.
     requested : float

@@ -45,7 +45,7 @@ class AnsweredTrial(msgspec.Struct, frozen=True, kw_only=True):
     task : str
         ``abx`` or ``odd-one-out``.
     dimension : str
-        As in ``relu2/3/+``.
+        Name of the dimension, as in ``relu2/3/+``.
     reference : str
         Name of the clip.
     requested : float

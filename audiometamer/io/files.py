@@ -39,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     Path
-        Where to write; it has the suffix of `path`, for libraries that choose a format by suffix.
+        Path to write to; it has the suffix of `path`, for libraries that choose a format by suffix.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     Yields
     ------
     Path
-        Where to write.
+        Path to write to.
 
     Raises
     ------

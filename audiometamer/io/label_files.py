@@ -24,9 +24,9 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     Parameters
     ----------
     path : path
-        By its suffix: ``.toml`` or ``.json`` with a list for each task; ``.csv`` or ``.tsv``, a table whose header names the
-        tasks, or has ``label``, ``name`` or ``display_name`` for the task ``word``, and perhaps an ``index`` from 0;
-        ``.pckl``, ``.pkl`` or ``.pickle``, the published file, a dict that holds a dict of numbers to names as
+        Label file, read by its suffix: ``.toml`` or ``.json`` with a list for each task; ``.csv`` or ``.tsv``, a table whose
+        header names the tasks, or has ``label``, ``name`` or ``display_name`` for the task ``word``, and perhaps an ``index``
+        from 0; ``.pckl``, ``.pkl`` or ``.pickle``, the published file, a dict that holds a dict of numbers to names as
         ``word_idx_to_word`` and so on for each task; any other, a text with one name on each line, for the task ``word``.
         Texts are UTF-8, with or without a byte order mark, or UTF-16 with one; blank lines are skipped.
 

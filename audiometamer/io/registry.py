@@ -18,9 +18,9 @@ class Registry:
     group : str
         Group of entry points, as in ``[project.entry-points."audiometamer.networks"]`` of a package's pyproject.toml.
     kind : str
-        What is made, in messages.
+        Kind of the entries, for messages.
     own : mapping of str to callable
-        Those of audiometamer.
+        Entries of audiometamer itself.
     """
 
     group: str

@@ -1,1 +1,1 @@
-"""Whatever is made item by item: claims, workers, Slurm."""
+"""Whatever is made item by item: claims, workers, the queue, Slurm."""

@@ -8,7 +8,7 @@ ProgressCallback = Callable[[float, str], None]
 """Called with how much is done (a share, or a number of items) and a message."""
 
 _BETWEEN_LOOKS = 20.0  # seconds between two looks at the disk by a worker that is on its own
-_SPARING = 20  # looks at the disk take at most one part in so many of the time
+_SPARING = 20  # looks at the disk take at most 1 / _SPARING of the time
 
 
 class CompletionCounter:
@@ -41,12 +41,12 @@ class RunProgress:
         Number of items.
     count_complete : callable
         Counts the complete items on the disk. It is called the less often the longer it takes.
-    report : callable or None
+    progress : callable or None
         Called with the share of the run that is done, and a message.
     """
 
-    def __init__(self, total: int, count_complete: Callable[[], int], report: ProgressCallback | None) -> None:
-        self.total, self.report = total, report
+    def __init__(self, total: int, count_complete: Callable[[], int], progress: ProgressCallback | None) -> None:
+        self.total, self.progress = total, progress
         self._count_complete = count_complete
         self._first = self._complete = self._look()
         self._began = time.monotonic()
@@ -74,7 +74,7 @@ class RunProgress:
         return complete
 
     def _report(self, complete: float, message: str) -> None:
-        if self.report is None:
+        if self.progress is None:
             return
         complete = min(complete, self.total)  # an item that is attempted again was complete before
         seconds = time.monotonic() - self._began
@@ -82,7 +82,7 @@ class RunProgress:
         left = ""
         if rate > 0 and complete < self.total:
             left = f", {3600 * rate:.0f} an hour, {format_duration((self.total - complete) / rate)} left"
-        self.report(complete / self.total, f"{int(complete)} of {self.total}{left}; {message}")
+        self.progress(complete / self.total, f"{int(complete)} of {self.total}{left}; {message}")
 
 
 def format_duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Need = TypeVar("Need")
 
 
-class Task(NamedTuple, Generic[Item, Need]):
+class ClaimedItem(NamedTuple, Generic[Item, Need]):
     """An item that this worker has claimed, and what it needs."""
 
     item: Item
@@ -53,7 +53,9 @@ class Maker(ABC, Generic[Item, Need]):
         """Get ready for the items of a group; the size of its batches."""
 
     @abstractmethod
-    def make(self, tasks: Sequence[Task[Item, Need]], queue: "Queue[Item, Need]") -> Iterator[tuple[Item, Callable[[], object]]]:
+    def make(
+        self, tasks: Sequence[ClaimedItem[Item, Need]], queue: "Queue[Item, Need]"
+    ) -> Iterator[tuple[Item, Callable[[], object]]]:
         """Make items of one group: each with the function that writes it, as soon as it is made.
 
         Items that need nothing any more may be released, those that fail by themselves reported with `Queue.fail`, and others
@@ -107,9 +109,9 @@ class Queue(Generic[Item, Need]):
         """Wait for the other workers; whether there may be something to do afterwards."""
         return self.claims.wait([self.maker.key(item) for item in self._missing()])
 
-    def claim(self, waiting: Sequence[Item], count: int) -> tuple[list[Task[Item, Need]], list[Item]]:
+    def claim(self, waiting: Sequence[Item], count: int) -> tuple[list[ClaimedItem[Item, Need]], list[Item]]:
         """Claim up to `count` items; those claimed, and those not looked at."""
-        tasks: list[Task[Item, Need]] = []
+        tasks: list[ClaimedItem[Item, Need]] = []
         for k, item in enumerate(waiting):
             if len(tasks) >= count:
                 return tasks, list(waiting[k:])
@@ -119,10 +121,10 @@ class Queue(Generic[Item, Need]):
             if need is None:
                 self.release(item)
             else:
-                tasks.append(Task(item, need))
+                tasks.append(ClaimedItem(item, need))
         return tasks, []
 
-    def make(self, tasks: Sequence[Task[Item, Need]]) -> None:
+    def make(self, tasks: Sequence[ClaimedItem[Item, Need]]) -> None:
         """Make claimed items of one group together; if that fails, each half by itself, down to the one that is to blame."""
         stop_if_orphaned()
         try:
@@ -200,7 +202,7 @@ class Queue(Generic[Item, Need]):
             self._done.add(key)
         return need
 
-    def _results(self, tasks: Sequence[Task[Item, Need]]) -> Iterator[tuple[Item, Callable[[], object]]]:
+    def _results(self, tasks: Sequence[ClaimedItem[Item, Need]]) -> Iterator[tuple[Item, Callable[[], object]]]:
         try:
             yield from self.maker.make(tasks, self)
         except WritingError:
@@ -208,7 +210,7 @@ class Queue(Generic[Item, Need]):
         except ITEM_ERRORS as error:
             raise _ItemFault(error) from error
 
-    def _unfinished(self, tasks: Sequence[Task[Item, Need]]) -> list[Task[Item, Need]]:
+    def _unfinished(self, tasks: Sequence[ClaimedItem[Item, Need]]) -> list[ClaimedItem[Item, Need]]:
         """Those that this worker still holds, with what they need now."""
         found = []
         for task in tasks:
@@ -216,7 +218,7 @@ class Queue(Generic[Item, Need]):
                 if (need := self._need(task.item)) is None:
                     self.release(task.item)
                 else:
-                    found.append(Task(task.item, need))
+                    found.append(ClaimedItem(task.item, need))
         return found
 
 

@@ -33,7 +33,7 @@ def take_part_in_browser(
     seed: int,
     pace: float = 0.0,
     seconds: float = 0.1,
-    reports: Sequence[Callable[[ConfirmedMessage], None]],
+    callbacks: Sequence[Callable[[ConfirmedMessage], None]],
 ) -> list[str]:
     """Take part in an experiment through its page, all listeners concurrently, each in a browser window of their own.
 
@@ -53,7 +53,7 @@ def take_part_in_browser(
         Pause before each answer, in reaction times. Default 0.
     seconds : float
         How much of every sound is played. Default 0.1.
-    reports : sequence of function of ConfirmedMessage
+    callbacks : sequence of function of ConfirmedMessage
         For each listener, a function that is called for every confirmed message.
 
     Returns
@@ -67,7 +67,7 @@ def take_part_in_browser(
         If the browser cannot be started, or a page fails.
     """
     script = _SCRIPT % (seconds, pace)
-    return asyncio.run(_take_part(addresses, reply, program, seed, script, reports))
+    return asyncio.run(_take_part(addresses, reply, program, seed, script, callbacks))
 
 
 async def _take_part(
@@ -76,7 +76,7 @@ async def _take_part(
     program: str,
     seed: int,
     script: str,
-    reports: Sequence[Callable[[ConfirmedMessage], None]],
+    callbacks: Sequence[Callable[[ConfirmedMessage], None]],
 ) -> list[str]:
     try:
         from playwright.async_api import Error, async_playwright
@@ -89,21 +89,21 @@ async def _take_part(
         except Error as error:
             raise AudioMetamerError(f"{program} does not start: {str(error).splitlines()[0]}") from error
         try:
-            listeners = zip(addresses, reports, strict=True)
-            listening = (_listen(browser, one, reply, seed + k, script, report) for k, (one, report) in enumerate(listeners))
+            listeners = zip(addresses, callbacks, strict=True)
+            listening = (_listen(browser, one, reply, seed + k, script, callback) for k, (one, callback) in enumerate(listeners))
             return await asyncio.gather(*listening)
         finally:
             await browser.close()
 
 
 async def _listen(
-    browser: "Browser", address: str, reply: Responder, seed: int, script: str, report: Callable[[ConfirmedMessage], None]
+    browser: "Browser", address: str, reply: Responder, seed: int, script: str, on_confirmed: Callable[[ConfirmedMessage], None]
 ) -> str:
     """One listener, from opening the link to the last screen."""
     generator = np.random.default_rng(seed)
     context = await browser.new_context()
     page = await context.new_page()
-    watched = _Watched(report)
+    watched = _Watched(on_confirmed)
     page.on("request", watched.request)
     page.on("response", watched.response)
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
@@ -132,8 +132,8 @@ async def _end(page: "Page", watched: "_Watched") -> str:
 class _Watched:
     """The messages of a page on the network, and how long each took to be confirmed."""
 
-    def __init__(self, report: Callable[[ConfirmedMessage], None]) -> None:
-        self.report = report
+    def __init__(self, on_confirmed: Callable[[ConfirmedMessage], None]) -> None:
+        self.on_confirmed = on_confirmed
         self.first: dict[str, tuple[float, int]] = {}
         self.errors: list[str] = []
         self.over: str | None = None
@@ -148,7 +148,7 @@ class _Watched:
             confirmation = await response.json()
             began, attempts = self.first[message["key"]]
             self.over = confirmation["state"]["over"]
-            self.report(ConfirmedMessage(message, time.perf_counter() - began, attempts))
+            self.on_confirmed(ConfirmedMessage(message, time.perf_counter() - began, attempts))
 
 
 def _message(request: "Request") -> dict[str, Any] | None:

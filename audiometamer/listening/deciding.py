@@ -173,6 +173,6 @@ class TrialDecider:
 
 
 def _is_rest(decided: DecidedTrial, before: list[DecidedTrial], every: int | None) -> bool:
-    """Whether there is a rest before a trial: after every so many main and catch trials."""
+    """Whether there is a rest before a trial: rests follow a fixed number of main and catch trials."""
     done = sum(one.trial.kind != "practice" for one in before)
     return every is not None and decided.trial.kind != "practice" and done > 0 and done % every == 0

@@ -15,7 +15,7 @@ from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import problems_raised, read_toml
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.headphones import GAP_SECONDS
-from audiometamer.listening.sentences import Catalogue, read_catalogue, shipped_catalogue, shipped_file
+from audiometamer.listening.sentences import SentenceCatalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.listening.tables import LISTENER_COLUMNS, NonNegativeInt
 from audiometamer.signals.presentation import PresentationSettings
 
@@ -38,7 +38,7 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
         sounds differs. The last two compare each metamer with its natural clip. Default "typed".
     of : {"word", "speaker"}
-        What is recognised. Default "word".
+        Property of the speech to recognise. Default "word".
     list : str, optional
         Text file with one possible answer per line, relative to the design's folder. Default: the words of the set's clips.
     alternatives : int, optional
@@ -134,7 +134,7 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum : int
         Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
+        Action for a listener with fewer. Default "stop".
     """
 
     test: Literal["huggins", "antiphase", "none"] = "huggins"
@@ -155,7 +155,7 @@ class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum : int
         Number of right answers needed to pass. Default 5.
     otherwise : {"stop", "continue"}
-        What happens to a listener with fewer. Default "stop".
+        Action for a listener with fewer. Default "stop".
     """
 
     trials: NonNegativeInt = 12
@@ -383,7 +383,7 @@ def _read(path: Path) -> str:
         raise AudioMetamerError(f"{path} cannot be read as text: {getattr(error, 'strerror', None) or error}") from error
 
 
-def read_sentences(path: Path, design: CommonDesign) -> Catalogue:
+def read_sentences(path: Path, design: CommonDesign) -> SentenceCatalogue:
     """Read the page's own sentences for the design at `path`."""
     named = design.texts.sentences
     return shipped_catalogue(design.texts.language) if named is None else read_catalogue(path.parent / named)

@@ -29,7 +29,7 @@ class Participant(NamedTuple):
     service : str
         prolific, mturk, ….
     name : str
-        As the service names them; a participant who returns continues where they were.
+        Name of the participant at the service; one who returns continues where they stopped.
     parameters : mapping of str to str
         Whatever else the service sent.
     """

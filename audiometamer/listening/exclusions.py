@@ -92,7 +92,7 @@ class ListenerOutcome:
     failed : dict of str to str
         Findings by the rule that was failed, according to the trials or the table of listeners.
     failed_here : frozenset of str
-        Those of these rules that the trials fail.
+        Rules among these that the trials fail.
     headphones : str
         Result of the headphone check.
     """
@@ -269,7 +269,7 @@ def exclude(
         outcomes.append(_outcome(one, own, rules, whole, same=same))
     found = Exclusions(outcomes, rules, bool(table), notes)
     if not found.kept:
-        raise AudioMetamerError(f"nobody is left to be analysed: {found.statement}")
+        raise AudioMetamerError(f"no listener is left to analyse: {found.statement}")
     return found
 
 

@@ -41,7 +41,7 @@ class Experiment:
     design : CommonDesign
     lists : Lists
     key : dict of str to KeyEntry
-        By the opaque name of the sound.
+        Entries by the opaque name of the sound.
     adaptive : AdaptiveSequence, optional
         The trials that follow each list. Default: none.
     """

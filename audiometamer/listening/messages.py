@@ -24,14 +24,14 @@ class AnswerMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     key : str
         16 to 64 letters, digits, - and _, drawn by the page; a message is always sent under the same key.
     trial : int
-        From 1.
+        Number of the trial, from 1.
     stimulus, answer : str
     reaction_time_ms : float
         Time from the end of the sound, or of the last image.
     plays : int
         How often the sound was played, or the images shown.
     started, answered : datetime
-        With time zone, by the listener's clock.
+        Times with time zone, by the listener's clock.
     playback : dict
         What is known of the playback: sample rate, latency, failed downloads, ….
     """

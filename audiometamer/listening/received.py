@@ -93,9 +93,9 @@ class ReceivedAnswers:
     experiment : Experiment
     enrolled : list of EnrolledListener
     messages : dict of int to list of Message
-        By listener; answers in the order of their trials, other messages in the order of their arrival.
+        Messages by listener; answers in the order of their trials, other messages in the order of their arrival.
     decided : dict of (int, int) to DecidedTrial
-        By listener and trial; empty where all trials were drawn beforehand.
+        Trials by listener and number; empty if all trials were drawn beforehand.
     unreadable : list of str
         Rows that an earlier version wrote or that were changed since, and that are left out: one line each.
     """

@@ -76,7 +76,7 @@ def rehearse(
     chromium: str | None = None,
     kills: int = 0,
     serve: Sequence[str] = SERVE_COMMAND,
-    report: Callable[[float, str], None] = lambda _done, _message: None,
+    progress: Callable[[float, str], None] = lambda _done, _message: None,
 ) -> RehearsalReport:
     """Let simulated listeners take part concurrently; their answers go into a new folder, apart from those of real listeners.
 
@@ -103,7 +103,7 @@ def rehearse(
     serve : sequence of str
         Command that serves the experiment, to which its folder, ``--answers`` and ``--port`` are added. Default:
         `experiment serve`.
-    report : function of float and str, optional
+    progress : callable, optional
         Called with the proportion of answers that are confirmed (in adaptive experiments, of listeners who have ended), and a
         message.
 
@@ -122,7 +122,7 @@ def rehearse(
     tokens = [store.enrol(group="simulated") for _ in range(listeners)]
     store.close()
     drawn = sum(len(experiment.trials(k + 1)) for k in range(listeners))
-    crowd = _Crowd(listeners, drawn if experiment.adaptive is None else None, report)
+    crowd = _Crowd(listeners, drawn if experiment.adaptive is None else None, progress)
     start = time.perf_counter()
     with _Server(experiment.folder, database, serve) as server, server.killed(kills, np.random.default_rng([seed, 1])):
         if chromium is not None:
@@ -132,8 +132,8 @@ def rehearse(
 
             def take(number: int) -> None:
                 with Client(server.address, tokens[number], patience=_PATIENCE * (1 + kills)) as client:
-                    report = crowd.confirmed(number + 1)
-                    crowd.end(take_part(client, reply, seed=seed + number, pace=pace, load=load, report=report))
+                    on_confirmed = crowd.confirmed(number + 1)
+                    crowd.end(take_part(client, reply, seed=seed + number, pace=pace, load=load, on_confirmed=on_confirmed))
 
             crowd.run(take, listeners)
     return _result(crowd, experiment, database, kills=server.kills, seconds=time.perf_counter() - start)
@@ -142,8 +142,8 @@ def rehearse(
 class _Crowd:
     """The simulated listeners, a thread for each, and what was confirmed to them."""
 
-    def __init__(self, listeners: int, expected: int | None, report: Callable[[float, str], None]) -> None:
-        self.listeners, self.expected, self.report = listeners, expected, report
+    def __init__(self, listeners: int, expected: int | None, progress: Callable[[float, str], None]) -> None:
+        self.listeners, self.expected, self.progress = listeners, expected, progress
         self.lock = threading.Lock()
         self.answers: list[tuple[int, ConfirmedMessage]] = []
         self.retried = 0
@@ -159,7 +159,7 @@ class _Crowd:
                     self.answers.append((listener, one))
                     n = len(self.answers)
                     share = n / self.expected if self.expected else self.ends.total() / self.listeners
-                    self.report(share, f"{n} answers")
+                    self.progress(share, f"{n} answers")
 
         return note
 
@@ -169,8 +169,10 @@ class _Crowd:
 
     def browse(self, addresses: Sequence[str], reply: Responder, *, program: str, seed: int, pace: float) -> None:
         """Let all listeners use windows of one browser instead of threads."""
-        reports = [self.confirmed(number) for number in range(1, len(addresses) + 1)]
-        self.ends.update(browser.take_part_in_browser(addresses, reply, program=program, seed=seed, pace=pace, reports=reports))
+        callbacks = [self.confirmed(number) for number in range(1, len(addresses) + 1)]
+        self.ends.update(
+            browser.take_part_in_browser(addresses, reply, program=program, seed=seed, pace=pace, callbacks=callbacks)
+        )
 
     def run(self, take: Callable[[int], None], n: int) -> None:
         """Run all listeners to their end, then raise the first error of one of them."""

@@ -13,7 +13,6 @@ from audiometamer.listening.adaptive import DecidedTrial
 from audiometamer.listening.folder import SOUNDS, Experiment
 from audiometamer.listening.reading import read_decided
 from audiometamer.listening.trials import ConditionKey, KeyEntry
-from audiometamer.models.inputs import load_clip
 
 if TYPE_CHECKING:
     from audiometamer.models.model import Model
@@ -141,7 +140,7 @@ def rankings_by(model: "Model", experiment: Experiment) -> dict[str, list[str]]:
     labels, found = np.array(model.named_labels()[task]), {}
     for name, entry in experiment.key.items():
         if entry.file:
-            clip = load_clip(model, experiment.folder / SOUNDS / f"{name}.wav")
+            clip = model.read_clip(experiment.folder / SOUNDS / f"{name}.wav")
             with torch.no_grad():
                 logits = model.logits(model(clip.samples[None].to(model.device)))[task][0]
             found[name] = [str(label) for label in labels[logits.argsort(descending=True).cpu().numpy()]]

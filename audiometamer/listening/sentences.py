@@ -20,7 +20,7 @@ _PLACEHOLDER = re.compile(r"\{(.*?)\}")
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-class Catalogue(NamedTuple):
+class SentenceCatalogue(NamedTuple):
     """All sentences in one language.
 
     Parameters
@@ -28,7 +28,7 @@ class Catalogue(NamedTuple):
     language : str
         Language tag (BCP 47), as in ``de`` or ``pt-BR``.
     sentences : dict of str to str
-        By key, as in ``buttons.begin``; whole screens are Markdown. Placeholders stand in braces.
+        Sentences by key, as in ``buttons.begin``; whole screens are Markdown. Placeholders stand in braces.
     """
 
     language: str
@@ -65,12 +65,12 @@ def shipped_file(language: str) -> Path:
 
 
 @cache
-def shipped_catalogue(language: str) -> Catalogue:
+def shipped_catalogue(language: str) -> SentenceCatalogue:
     """The sentences of a shipped language; raises if it is not shipped."""
     return read_catalogue(shipped_file(language))
 
 
-def read_catalogue(path: Path) -> Catalogue:
+def read_catalogue(path: Path) -> SentenceCatalogue:
     """Read a file of sentences.
 
     Raises
@@ -85,7 +85,7 @@ def read_catalogue(path: Path) -> Catalogue:
     language, sentences = content.pop("language", None), dict(_flat(content))
     if found := [*_problems_of_language(language), *_problems(sentences, path)]:
         raise AudioMetamerError(f"{path}: {'; '.join(found)}")
-    return Catalogue(str(language), sentences)
+    return SentenceCatalogue(str(language), sentences)
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

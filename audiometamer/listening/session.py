@@ -101,7 +101,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     texts : dict of str to str
         HTML of consent and instructions; of the debriefing only at the end.
     completion : Redirect or None
-        Where the page leads at the end.
+        Address to which the page redirects at the end.
     adaptive : bool
         Whether adaptive trials follow, which the page asks for one by one.
     """

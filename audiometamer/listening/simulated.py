@@ -51,7 +51,7 @@ def take_part(
     seed: int,
     pace: float = 0.0,
     load: bool = True,
-    report: Callable[[ConfirmedMessage], None] = lambda _: None,
+    on_confirmed: Callable[[ConfirmedMessage], None] = lambda _: None,
 ) -> str:
     """Take part in an experiment, from wherever the listener is, to its end.
 
@@ -66,7 +66,7 @@ def take_part(
         Pause before each answer, in reaction times. Default 0.
     load : bool
         Whether to load every sound, or image, before answering. Default True.
-    report : function of ConfirmedMessage
+    on_confirmed : callable
         Called for every confirmed message.
 
     Returns
@@ -79,7 +79,7 @@ def take_part(
 
     def send(message: dict[str, Any]) -> dict[str, Any]:
         confirmed, response = client.send(message)
-        report(confirmed)
+        on_confirmed(confirmed)
         return response
 
     shown = session["task"]["images"] is not None

@@ -94,7 +94,7 @@ class KeyEntry(msgspec.Struct, frozen=True):
     file : str
         Path in the stimulus set; empty for the headphone check.
     condition : ConditionKey or "natural" or "headphones"
-        Where a metamer is missing, the condition that it is missing from.
+        Condition of the trial; if a metamer is missing, the condition that it is missing from.
     clip, word, speaker : str
         Empty where unknown.
     missing : bool

@@ -20,11 +20,11 @@ class MatchState:
     step : int
         Number of the next step; the same for all signals.
     parameters : Tensor [shape=(batch, ...)]
-        What is stepped.
+        Parameters that the optimiser steps.
     optimizer_state : mapping of str to Tensor [shape=(batch, ...)]
     loss_steps : list of int
     losses : Tensor [shape=(batch, reports)]
-        As in `Match`, so far.
+        Losses so far, as in `Match`.
     """
 
     step: int

@@ -84,7 +84,7 @@ def match(
         Wanted activations of each signal.
     start : Tensor [shape=(batch, ...)]
     domain : Domain
-        Where signals must stay, and how they follow from what is stepped.
+        Bounds of the signals, and the map from the parameters that are stepped to signals.
     optimizer : Optimizer
     steps : int
         Largest number of steps of a signal.

@@ -65,7 +65,7 @@ def check_clip_folder(out: Path, clip: Clip | GivenTarget, model: str, domain: s
     model : str
         The model's name.
     domain : str
-        What the signals are; see `Evidence`.
+        Kind of the signals; see `Evidence`.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def compiled(model: Model, taps: Mapping[str, Tap]) -> Iterator[Callable[[Tensor
     ----------
     model : Model
     taps : mapping of str to Tap
-        By layer, places in the network whose modules are given or return one tensor, and are called once.
+        Places in the network by layer, whose modules take or return one tensor and are called once.
 
     Raises
     ------

@@ -74,9 +74,9 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample_rate : int or None
         Sample rate in Hz; None unless the signal is a sound.
     clip_notices : list of str
-        What was done to the clip when it was read, and doubts about it.
+        Changes to the clip on reading, and doubts about it.
     device, dtype : str
-        What it was computed on, and in which precision.
+        Device and precision of the computation.
     versions : dict of str to str
         Versions of audiometamer, torch and Python.
     tf32, compiled : bool

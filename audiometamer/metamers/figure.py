@@ -37,7 +37,7 @@ def plot_metamers(metamers: Metamer | Sequence[Metamer], model: Model | None = N
     Parameters
     ----------
     metamers : Metamer or sequence of Metamer
-        Of one clip, or one given target.
+        Metamers of one clip, or of one given target.
     model : Model, optional
         Adds, beside each metamer, its activations at the matched layer against those of the original, and shows sounds by the
         model's own cochleagram. Default: signals alone, by the published cochleagram.

@@ -46,17 +46,17 @@ class FolderProgress:
     fraction : float
         Share of the work that is done, from 0 to 1.
     message : str
-        What is being done.
+        Description of the current work.
     requested : int
         Number of metamers that were requested.
     existing : int
-        How many of them were in the folder already.
+        Number of them that existed in the folder before.
     rejudged : int
-        How many of those were judged again, by a new null distribution or new labels.
+        Number of those judged again, with a new null distribution or new labels.
     rejudged_passed : int
-        How many of these passed.
+        Number of these that passed.
     reattempted : int
-        How many existing ones failed a new verdict and are attempted again.
+        Number of existing ones that failed a new verdict and are attempted again.
     """
 
     fraction: float
@@ -106,7 +106,7 @@ def synthesize_into(
     seed : int or iterable of int
         Default 0.
     null : NullDistribution, optional
-        To judge by. Default: the model's own, if it has one.
+        Null distribution for verdicts. Default: the model's own, if it has one.
     overwrite : bool
         Whether to make existing metamers again. Default False.
     progress : callable, optional

@@ -81,7 +81,7 @@ def rejudge_saved(
     model : Model
     out : path
     metamer : Metamer
-        As it was read from `out`.
+        Metamer as read from `out`.
     null : NullDistribution or None
     method : str or Method
         The method that made it.

@@ -27,7 +27,7 @@ def preflight(setup: Setup, jobs: Sequence[Job]) -> dict[str, str | None]:
     Returns
     -------
     dict of str to str or None
-        By layer of the jobs, the layer before it, if attempts may match that in its place.
+        The preceding layer of each layer of the jobs, if attempts may match that instead.
 
     Raises
     ------

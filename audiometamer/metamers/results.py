@@ -122,7 +122,7 @@ def read_results(folder: Path, *, warn: bool = True, whole: bool = False) -> lis
     Parameters
     ----------
     folder : path
-        Of `synth`, or a stimulus set.
+        Output folder of `synth`, or a stimulus set.
     warn : bool
         Whether to warn about metamers that are unfinished or missing. Default True.
     whole : bool

@@ -49,7 +49,7 @@ def save_signal(out: Path, signal: Tensor, clip: Clip | GivenTarget, evidence: E
     Returns
     -------
     Evidence
-        With the SHA-256 of the files, as in the record.
+        Evidence with the SHA-256 of the files, as in the record.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class Job:
     seconds : float
         Spent so far.
     state : MatchState or None
-        Where the attempt is to be resumed; None: at its first step.
+        State from which the attempt resumes; None: it starts at its first step.
     """
 
     clip: Clip | GivenTarget
@@ -165,7 +165,7 @@ def resumption(model: Model, metamer: Metamer, settings: Settings, method: str |
     ----------
     model : Model
     metamer : Metamer
-        With its new verdict.
+        Metamer with its new verdict.
     settings : Settings
         The metamer's, as they are computed now.
     method : Method or str, optional

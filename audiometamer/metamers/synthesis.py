@@ -90,7 +90,7 @@ def synthesize(
         signals [shape=(batch, *signal_shape)] and their losses [shape=(batch,)], NaN for those that have stopped. If it raises
         `StopSynthesis`, what has been reached is judged and returned, and metamers that have not begun are left out.
     checkpoints : Checkpoints, optional
-        Where unfinished metamers are kept, and resumed from. Default: nowhere.
+        Storage of unfinished metamers, from which they resume. Default: none.
 
     Returns
     -------

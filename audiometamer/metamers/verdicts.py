@@ -14,11 +14,11 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passed : bool or None
         None if there is no null distribution and the labels are the same.
     beyond_null : dict of str to bool
-        By metric; empty without a null distribution.
+        Whether the similarity exceeds the null, by metric; empty without a null distribution.
     margin : dict of str to float
         Metric minus the largest value of the null.
     labels : dict of str to list
-        By task: the clip's and the metamer's.
+        Labels of the clip and of the metamer, by task.
     """
 
     passed: bool | None

@@ -61,7 +61,7 @@ def check_model(model: LayeredNetwork, *, labels: Names | None, domain: Domain) 
     labels : sequence of str, mapping of str to sequences of str, or None
         Names of the classes, as in `audiometamer.Model`.
     domain : Domain
-        Where a synthesis starts.
+        Domain in which a synthesis starts.
     """
     _check_parameters(model)
     run = model.trace()

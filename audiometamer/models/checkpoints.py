@@ -75,7 +75,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, trust: bool = False, way_ou
         if not trust:
             raise AudioMetamerError(
                 f"{path} asks for more than tensors and plain containers: {names}. Reading it would run what it names; if "
-                f"you trust whoever made it, {way_out}"
+                f"you trust its source, {way_out}"
             ) from error
         return _read_trusted(path)
     except Exception as error:  # no list of what torch raises at other bytes would be complete

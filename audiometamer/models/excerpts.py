@@ -6,7 +6,6 @@ from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.tables import read_table
-from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip, file_duration
 from audiometamer.signals.images import PICTURE_ENDINGS
@@ -52,7 +51,7 @@ def read_excerpts(model: Model, excerpts: Iterable[Excerpt]) -> Iterator[Clip]:
     """
     for path, start in excerpts:
         with warnings.catch_warnings(action="ignore", category=AudioMetamerWarning):
-            clip = load_clip(model, path, start=start)
+            clip = model.read_clip(path, start=start)
         yield clip
 
 

@@ -72,7 +72,7 @@ def graph_model(
     network : Module
         See `OnFixedGraph`; in eval mode, without trainable parameters.
     graph : torch_geometric.data.Data
-        With features `x` [shape=(nodes, features)] and `edge_index` [shape=(2, edges)].
+        Graph with features `x` [shape=(nodes, features)] and `edge_index` [shape=(2, edges)].
     per_feature : bool
         Whether each real feature starts from moments of its own. Default False.
     slope : float

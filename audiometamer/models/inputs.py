@@ -25,20 +25,7 @@ def read_clips(model: "Model", paths: Sequence[Path], *, start: float | None = N
         Seconds; see `audiometamer.read_clip`.
     """
     check_clip_names(paths)
-    return [load_clip(model, path, start=start, length=length) for path in dict.fromkeys(paths)]
-
-
-def load_clip(
-    model: "Model", path: Path, *, level: float | None = None, start: float | None = None, length: float | None = None
-) -> "Clip":
-    """One recording or image as a model takes it; `level` replaces the model's own.
-
-    Raises
-    ------
-    AudioMetamerError
-        If the model takes neither, or the file cannot be read as one.
-    """
-    return model.read_clip(path, level=level, start=start, length=length)
+    return [model.read_clip(path, start=start, length=length) for path in dict.fromkeys(paths)]
 
 
 def check_clip_names(paths: Sequence[Path]) -> None:

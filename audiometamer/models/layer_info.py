@@ -92,7 +92,7 @@ def describe_call(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items:
     call : Tap
         Path of the module and number of the call.
     output : Any
-        What it returns for two signals, with gradients.
+        Its output for two signals, with gradients.
     alone : mapping of str to Tensor
         The tensors that it returned for the first of them alone, by key; see `audiometamer.models.activations.flattened`.
     items : int

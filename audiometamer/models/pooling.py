@@ -48,8 +48,8 @@ def max_contribution(pool: nn.Module, x: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Of the shape of the pool's output: the largest value for a max-pool, divided by the number of values in a region for an
-        average-pool.
+        Tensor in the shape of the pool's output: the largest value for a max-pool, divided by the number of values in a region
+        for an average-pool.
     """
     if isinstance(pool, SupportsMaxContribution):
         return pool.max_contribution(x)

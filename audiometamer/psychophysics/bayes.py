@@ -181,7 +181,7 @@ def psi(*, lapse: float = 0.02, **settings: Any) -> QuestPlus:
     lapse : float
         Lapse rate. Default 0.02.
     **settings
-        Of `QuestPlus`, except `lapses`.
+        Settings of `QuestPlus`, except `lapses`.
 
     Returns
     -------

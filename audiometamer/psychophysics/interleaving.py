@@ -35,7 +35,7 @@ class Interleaving:
     Parameters
     ----------
     procedures : mapping of str to Procedure
-        By name; the order of the mapping does not matter.
+        Procedures by name; the order of the mapping does not matter.
     seed : int
         Random seed of the order, 0 or more.
 

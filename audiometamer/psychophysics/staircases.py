@@ -175,7 +175,7 @@ def weighted_staircase(target: float, **settings: Any) -> Staircase:
     target : float
         Proportion correct, between 0 and 1.
     **settings
-        Of `Staircase`, except `down`, `first_down` and `up_over_down`.
+        Settings of `Staircase`, except `down`, `first_down` and `up_over_down`.
 
     Returns
     -------

@@ -31,7 +31,7 @@ class DecisionModel(NamedTuple):
     guess : float
         Proportion correct at chance.
     correct : callable
-        From d′ [shape=(…)] to the proportion correct without lapses.
+        Maps d′ [shape=(…)] to the proportion correct without lapses.
     """
 
     guess: float
@@ -73,7 +73,7 @@ def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
     Parameters
     ----------
     proportion : array [shape=(…)]
-        From chance to below 1 − `lapse`, where d′ is infinite.
+        Proportion correct from chance to below 1 − `lapse`, where d′ is infinite.
     task, lapse
         As in `proportion_correct`.
 

@@ -1,5 +1,5 @@
 "use strict";
-// The page's only script. All text reaches the document through text nodes; files are loaded when they are looked at or played.
+// The page's only script. All text enters the document through text nodes; files are loaded when they are shown or played.
 
 const page = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
@@ -15,10 +15,10 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Text that may be broken after the punctuation of names. */
+/** Text with optional line breaks after punctuation. */
 const breakable = (text) => text.split(/(?<=[._\-/])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 
-// ---- what is shown ----
+// ---- rows and columns ----
 
 const layers = [...new Set(page.metamers.flatMap((m) => [...Object.keys(m.similarity), m.layer]))];
 const verdicts = ["passed", "no verdict", "failed"];
@@ -35,11 +35,11 @@ const rows = page.metamers.map((m) => {
   const row = {
     m, original, clip: original.clip, model: original.model, layer: m.layer, seed: String(m.seed), verdict: m.verdict,
     snr: snr === null ? Infinity : snr, rho, r2, // an infinite SNR is null in JSON
-    heard: m.labels.map(([, clip, metamer, probable]) =>
-      (clip === metamer ? clip : `${clip} → ${metamer}`) + (probable && ` (${probable})`)).join(", "),
+    labels: m.labels.map(([, clip, metamer, probabilities]) =>
+      (clip === metamer ? clip : `${clip} → ${metamer}`) + (probabilities && ` (${probabilities})`)).join(", "),
     final: m.attempts[m.kept]?.losses.at(-1) ?? Infinity,
   };
-  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.heard, m.method, m.attempt, m.signal.name]
+  row.words = [row.clip, row.model, row.layer, `seed ${row.seed}`, row.verdict, row.labels, m.method, m.attempt, m.signal.name]
     .join(" ").toLowerCase();
   row.order = [ranks.clip.get(row.clip), ranks.model.get(row.model), ranks.layer.get(row.layer), m.seed];
   return row;
@@ -57,18 +57,18 @@ const columns = [
   { name: "snr", label: "SNR (dB)", number: true, by: (r) => r.snr },
   { name: "rho", label: "ρ", number: true, by: (r) => r.rho },
   { name: "r2", label: "R²", number: true, by: (r) => r.r2 },
-  { name: "labels", label: "Heard as", by: (r) => r.heard },
+  { name: "labels", label: "Labelled as", by: (r) => r.labels },
   { name: "loss", label: "Loss", by: (r) => r.final },
   { name: "open", label: "" },
 ];
 const inDecibels = (ratio, n = 1) => `${(20 * Math.log10(ratio)).toFixed(n).replace("-", "−")} dB`;
 const decimals = (value, n) => (value === Infinity ? "∞" : value.toFixed(n));
-const compare = (a, b) => (typeof a === "string" ? collator.compare(a, b) : a === b ? 0 : a - b); // ∞ − ∞ is no number
+const compare = (a, b) => (typeof a === "string" ? collator.compare(a, b) : a === b ? 0 : a - b); // ∞ − ∞ is NaN
 
-// ---- sound: one player for all, so that there is one sound at a time ----
+// ---- sound: a single player, so that sounds never overlap ----
 
 const player = $("player");
-let pressed = null; // the button whose sound plays
+let pressed = null; // the button of the sound that is playing
 
 function stop() {
   player.pause();
@@ -101,37 +101,37 @@ function moveHead(button) {
 
 player.addEventListener("ended", stop);
 
-/** A sound's button, a picture's link, a file's link, or the name of what is missing. */
-function signalElement(signal, what) {
+/** A button for a sound, a link for a picture or another file, or the name of a missing file. */
+function signalElement(signal, description) {
   if (signal.url === null) return element("span", { class: "signal absent" }, `missing: ${signal.name}`);
   if (signal.kind === "other") {
-    const label = `Download ${what}`;
+    const label = `Download ${description}`;
     return element("a", { class: "signal other", href: signal.url, download: "", "data-stop": "", "aria-label": label },
       signal.name.split("/").at(-1));
   }
   const src = signal.kind === "sound" ? signal.picture : signal.url;
   const image = element("img", { src, alt: "", loading: "lazy", decoding: "async" });
   if (signal.kind === "picture") {
-    const label = `Open the picture: ${what}`;
+    const label = `Open the picture: ${description}`;
     return element("a", { class: "signal picture", href: signal.url, "data-stop": "", "aria-label": label }, image);
   }
-  const attributes = { type: "button", class: "signal", "data-stop": "", "aria-pressed": "false", "aria-label": `Play ${what}` };
+  const attributes = { type: "button", class: "signal", "data-stop": "", "aria-pressed": "false", "aria-label": `Play ${description}` };
   const button = element("button", attributes, image, element("span", { class: "head" }), element("span", { class: "icon" }));
   button.addEventListener("click", () => play(button, signal));
   return button;
 }
 
-function signalCell(signal, what) {
+function signalCell(signal, description) {
   const faint = signal.rms !== null && signal.rms < page.level;
   const words = signal.rms === 0 ? "silent" : `${inDecibels(signal.rms / page.level, 0)}: fainter than the others`;
-  return [signalElement(signal, what), ...(faint || signal.rms === 0 ? [element("span", { class: "faint" }, words)] : [])];
+  return [signalElement(signal, description), ...(faint || signal.rms === 0 ? [element("span", { class: "faint" }, words)] : [])];
 }
 
 // ---- curves ----
 
-/** The attempts' losses one after the other, logarithmic, as SVG paths in a box. */
+/** The losses of consecutive attempts on a logarithmic axis, as SVG paths in a box. */
 function lossCurves(row, width, height) {
-  let taken = 0; // steps of the attempts before
+  let taken = 0; // steps of the preceding attempts
   const attempts = row.m.attempts.map((attempt) => ({ ...attempt, first: (taken += attempt.steps) - attempt.steps }));
   const steps = Math.max(taken, 1);
   const positive = attempts.flatMap((a) => a.losses).filter((loss) => loss > 0);
@@ -153,8 +153,8 @@ function sparkline(row) {
 function lossFigure(row) {
   const [width, height, left, top] = [340, 130, 62, 10];
   const { paths, steps, low, high, any } = lossCurves(row, width, height);
-  if (!any) return element("p", {}, "No loss was noted.");
-  const range = `from ${high.toPrecision(3)} at most to ${low.toPrecision(3)} at least`;
+  if (!any) return element("p", {}, "No loss was recorded.");
+  const range = `between ${high.toPrecision(3)} and ${low.toPrecision(3)}`;
   const label = `Loss on a logarithmic axis: ${range} in ${counted(steps, "step")}`;
   const text = (x, y, anchor, words) => element("svg:text", { x, y, "text-anchor": anchor }, words);
   return element("svg:svg", { viewBox: `0 0 ${left + width + 12} ${top + height + 34}`, role: "img", "aria-label": label },
@@ -180,7 +180,7 @@ function cells(row) {
     clip: breakable(row.clip), model: breakable(row.model), layer: breakable(row.layer), seed: [row.seed],
     verdict: [element("span", { class: row.verdict.replace(" ", "-") }, sign + row.verdict)],
     snr: [decimals(row.snr, 1)], rho: [decimals(row.rho, 3)], r2: [decimals(row.r2, 3)],
-    labels: [element("span", { class: same ? null : "failed" }, row.heard || "–")],
+    labels: [element("span", { class: same ? null : "failed" }, row.labels || "–")],
     loss: [sparkline(row)],
     open: [more],
   };
@@ -189,7 +189,7 @@ function cells(row) {
 function rowElement(row) {
   const content = cells(row);
   return element("tr", { class: "row", role: "row" }, ...columns.map(({ name, label, number }) => {
-    const caption = ["clip", "model", "open"].includes(name) ? null : label; // on a card
+    const caption = ["clip", "model", "open"].includes(name) ? null : label; // shown on cards
     return element("td", { class: number ? `${name} number` : name, role: "cell", "data-label": caption }, ...content[name]);
   }));
 }
@@ -207,8 +207,8 @@ function toggleDetails(button, row) {
 
 const madeBy = {
   first: "the first attempt, from noise", "new noise": "a later attempt, from other noise",
-  continued: "an attempt that continued an earlier one's signal",
-  "layer before": "first matching the layer before",
+  continued: "an attempt that continued the signal of an earlier one",
+  "layer before": "first matching the preceding layer",
 };
 
 function details(row) {
@@ -225,11 +225,11 @@ function details(row) {
     element("tbody", {}, ...Object.entries(m.similarity).map(([layer, [snr, rho, r2]]) => line(
       layer === m.layer ? `${layer} (matched)` : layer, [decimals(snr ?? Infinity, 1), decimals(rho, 3), decimals(r2, 3)],
       { class: layer === m.layer ? "matched" : null })),
-      line("largest of random pairs",
+      line("maximum over random pairs",
         [limit("snr_db", row.snr, 1), limit("spearman_rho", row.rho, 3), limit("pearson_r2", row.r2, 3)])));
   const facts = [
-    ...m.labels.map(([task, clip, metamer, probable, classes]) => [`Heard as (${task})`,
-      `original ${clip}, metamer ${metamer}` + (probable && `; probability ${probable.replace(";", " and")}, of ${classes} labels`)]),
+    ...m.labels.map(([task, clip, metamer, probabilities, classes]) => [`Labelled as (${task})`,
+      `original ${clip}, metamer ${metamer}` + (probabilities && `; probability ${probabilities.replace(";", " and")}, of ${classes} labels`)]),
     ["Method", `${m.method}, loss ${m.loss}`],
     ...(m.attempt ? [["Made by", madeBy[m.attempt] ?? m.attempt]] : []),
     ...m.attempts.map((a, i) => [`Attempt ${i + 1}${i === m.kept ? " (kept)" : ""}`,
@@ -248,7 +248,7 @@ function details(row) {
       element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...[value].flat())]))));
 }
 
-// ---- a table in pages, sorted by a column: the metamers', and the evaluation's ----
+// ---- paged, sortable tables: of the metamers, and of the evaluation ----
 
 class Pages {
   constructor({ table, pager, count, word, columns, draw, drawn = () => {} }) {
@@ -287,7 +287,7 @@ class Pages {
     this.show(this.chosen);
   }
 
-  /** Show these rows, in the order of the chosen column and, where it is equal, in the order they are given. */
+  /** Show these rows, sorted by the chosen column; equal rows keep their order. */
   show(chosen) {
     this.chosen = chosen;
     const { column, descending } = this.sorting;
@@ -311,7 +311,7 @@ class Pages {
     this.table.tBodies[0].replaceChildren(...shown.map(this.draw));
     [...this.table.tBodies[0].rows].forEach((line, i) => line.setAttribute("aria-rowindex", String(this.first + i + 2)));
     this.table.setAttribute("aria-rowcount", String(this.ordered.length + 1));
-    this.count.textContent = this.ordered.length ? this.word(this.ordered.length) : "Nothing fits these filters.";
+    this.count.textContent = this.ordered.length ? this.word(this.ordered.length) : "No rows match these filters.";
     this.where.textContent = `${this.first + 1}–${this.first + shown.length} of ${this.ordered.length.toLocaleString("en")}`;
     this.pager.hidden = this.ordered.length <= PAGE;
     this.previous.disabled = this.first === 0;
@@ -362,14 +362,14 @@ $("sort").addEventListener("change", () => {
   table.sort(sortable.find(({ name }) => name === value.replace("-", "")) ?? null, value.startsWith("-"));
 });
 
-// ---- keyboard: the rows are one stop of Tab; arrows move within ----
+// ---- keyboard: the rows are a single tab stop; arrow keys move within them ----
 
 const body = $("table").tBodies[0];
 const stopsOf = (line) => [...line.querySelectorAll("[data-stop]")];
 const lines = () => [...body.querySelectorAll("tr.row")];
 const firstStop = () => body.querySelector("[data-stop]");
 
-/** Make one control the one that Tab reaches. */
+/** Make a control the tab stop of the rows. */
 function rove(target) {
   for (const control of body.querySelectorAll("[data-stop]")) control.tabIndex = control === target ? 0 : -1;
 }
@@ -394,7 +394,7 @@ body.addEventListener("keydown", (event) => {
     Home: () => moveTo(all[0], name),
     End: () => moveTo(all.at(-1), name),
   };
-  if (control.matches("a")) actions[" "] = () => control.click(); // as on a button
+  if (control.matches("a")) actions[" "] = () => control.click(); // as for a button
   if (!(event.key in actions)) return;
   event.preventDefault();
   actions[event.key]();
@@ -413,7 +413,7 @@ function chip(model, layer, group) {
   const count = (verdict) => group.filter((row) => row.verdict === verdict).length;
   const passed = count("passed"), judged = group.length - count("no verdict");
   const tally = judged ? `${passed} of ${judged}` : "no verdict";
-  const label = `${model}, ${layer}: ${tally}${judged ? " passed" : ""}; show them`;
+  const label = `${model}, ${layer}: ${tally}${judged ? " passed" : ""}; show these metamers`;
   const snr = `${decimals(median(group.map((row) => row.snr)), 1)} dB`;
   const made = element("button", { type: "button", class: "chip", "aria-label": label },
     element("b", {}, layer), element("span", { class: passed < judged ? "right failed" : "right" }, tally),
@@ -468,9 +468,9 @@ $("summary").textContent = [counted(rows.length, "metamer"), counted(clips.lengt
 ].join(" · ");
 $("level").textContent = [
   ...(page.level === null ? [] : [
-    `Every sound is played at the same level, an RMS of ${inDecibels(page.level)} re full scale, by turning ` +
-    "louder ones down; the files keep theirs. The cochleagrams of a clip and its metamers share one scale."]),
-  ...(rows.some(({ m }) => m.labels.some(([, , , probable]) => probable)) ? [
+    `Every sound is played at the same level, an RMS of ${inDecibels(page.level)} re full scale, by attenuating ` +
+    "louder ones; the files are unchanged. The cochleagrams of a clip and its metamers share one scale."]),
+  ...(rows.some(({ m }) => m.labels.some(([, , , probabilities]) => probabilities)) ? [
     "In brackets after a label: its probability for the clip, then for the metamer."] : []),
 ].join(" ");
 $("made").textContent = `audiometamer ${page.version}`;

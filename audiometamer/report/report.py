@@ -1,4 +1,4 @@
-"""A folder of metamers as one HTML page that needs no network: players, cochleagrams, verdicts, loss curves, evaluation."""
+"""A folder of metamers as one HTML page that works offline: players, cochleagrams, verdicts, loss curves, evaluation."""
 
 import base64
 import hashlib
@@ -34,15 +34,15 @@ from audiometamer.signals.audio import read_samples
 from audiometamer.version import __version__
 
 _GENERATOR = '<meta name="generator" content="audiometamer report'
-_MOST_POINTS = 40  # of a loss curve: as fine as its drawing
+_MOST_POINTS = 40  # in a loss curve: as fine as its drawing
 _MOST_NAMED = 5
-_FAINTEST = 0.1  # of the median RMS: a sound fainter than that does not pull the level of all others down
+_FAINTEST = 0.1  # of the median RMS: a fainter sound does not lower the level of all others
 
 Progress = Callable[[float, str], None]
 
 
 class _Signal(msgspec.Struct, frozen=True):
-    """A file beside the page: what it is (sound, picture, other), where, its cochleagram, its level; None where it is missing."""
+    """A file beside the page: its kind (sound, picture, other), name, address, cochleagram and level; None if missing."""
 
     kind: str
     name: str
@@ -68,7 +68,7 @@ class _Attempt(msgspec.Struct, frozen=True):
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """One metamer, as the page's script takes it; `similarity` is layer to [SNR in dB, ρ, R²]."""
+    """One metamer, as the page's script takes it; `similarity` maps layers to [SNR in dB, ρ, R²]."""
 
     original: int
     signal: _Signal
@@ -102,7 +102,7 @@ class _Evaluation(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    """All that the page shows; `level` is the RMS that every sound is played at."""
+    """Everything that the page shows; `level` is the RMS at which every sound is played."""
 
     title: str
     version: str
@@ -115,17 +115,17 @@ class _Page(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class _Places:
-    """Where things lie: the folder of metamers, and the page that refers to them."""
+    """The folder of metamers, and the page that refers to them."""
 
     folder: Path
     page: Path
 
     def url(self, path: Path) -> str:
-        """The address of a file, as the page writes it."""
+        """The address of a file relative to the page."""
         return quote(Path(os.path.relpath(path, self.page.parent)).as_posix())
 
     def picture(self, sound: Path) -> Path:
-        """Where the cochleagram of a sound is drawn."""
+        """The file of the cochleagram of a sound."""
         return self.page.with_name(f"{self.page.stem}_files") / sound.relative_to(self.folder).with_suffix(".png")
 
     def signal(self, path: Path, rms: float | None) -> _Signal:
@@ -133,12 +133,12 @@ class _Places:
         name = path.relative_to(self.folder).as_posix()
         if not path.exists():
             return _Signal(kind, name, None, None, None)
-        heard = kind == "sound"
-        return _Signal(kind, name, self.url(path), self.url(self.picture(path)) if heard else None, rms if heard else None)
+        is_sound = kind == "sound"
+        return _Signal(kind, name, self.url(path), self.url(self.picture(path)) if is_sound else None, rms if is_sound else None)
 
 
-def _told_nobody(done: float, message: str) -> None:
-    """Progress for nobody."""
+def _silent(done: float, message: str) -> None:
+    """Report no progress."""
 
 
 def make_report(
@@ -147,41 +147,41 @@ def make_report(
     out: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
     redraw: bool = False,
-    progress: Progress = _told_nobody,
+    progress: Progress = _silent,
     open_model: Callable[[str], Model] | None = None,
 ) -> Path:
-    """Write a page to look and listen through a folder of metamers.
+    """Write a page for looking at and listening to a folder of metamers.
 
-    Sounds and images stay where they are and the page refers to them; cochleagrams are drawn into a folder beside the page, named
-    after it (``report_files``), and kept for the next time. Sounds are played at equal RMS, that of the faintest one (of those
-    within 20 dB of the median), since a browser can only turn a sound down; no file is changed.
+    The page refers to sounds and images where they are; cochleagrams are drawn into a folder beside the page, named after it
+    (``report_files``), and reused by later reports. Sounds are played at equal RMS, that of the faintest sound within 20 dB of
+    the median, since a browser can only attenuate; no file is changed.
 
     Parameters
     ----------
     folder : path
         The --out folder of `audiometamer synth`, or a set that `audiometamer run` made.
     out : path, optional
-        The page. Default: ``report.html`` in `folder`. A page made here before is replaced, any other file is not.
+        File of the page. Default: ``report.html`` in `folder`. An earlier report is replaced, any other file is not.
     evaluation : path, optional
-        A folder with ``evaluation.tsv`` and PNGs, as `audiometamer evaluate` writes them. Default: `folder`, if it has any.
+        Folder with ``evaluation.tsv`` and PNGs, as `audiometamer evaluate` writes them. Default: `folder`, if it has any.
     redraw : bool
-        Whether cochleagrams are drawn again that are there already. Default False.
+        Whether to redraw existing cochleagrams. Default False.
     progress : callable
-        Told the share that is done and what is going on.
+        Called with the fraction done and a description of the current work. Default: not called.
     open_model : callable, optional
-        From a model's name in the records to the model, to draw the figure of each clip and model that has none yet, beside the
-        cochleagrams; it takes a second or so each. Default: only figures that `synth` has drawn are shown.
+        Maps a model's name in the records to the model, to draw missing figures of clips and models beside the cochleagrams;
+        each takes about a second. Default: only figures that `synth` has drawn are shown.
 
     Returns
     -------
     path
-        Of the page.
+        File of the page.
 
     Raises
     ------
     AudioMetamerError
         If the folder holds no metamers; if a record, a sound or the evaluation cannot be read, or was written by another version;
-        if there is a file at `out` that is not such a page.
+        if the file at `out` is not such a page.
 
     Warns
     -----
@@ -198,7 +198,7 @@ def make_report(
     signals = [original.signal for original in originals] + [row.signal for row in rows]
     missing = [signal.name for signal in signals if signal.url is None]
     if missing:
-        names = ", ".join(missing[:_MOST_NAMED]) + (" and others; the page names all" if len(missing) > _MOST_NAMED else "")
+        names = ", ".join(missing[:_MOST_NAMED]) + (" and others; the page lists all" if len(missing) > _MOST_NAMED else "")
         warnings.warn(f"{len(missing)} file(s) are missing in {folder}: {names}", AudioMetamerWarning, stacklevel=2)
     level = _common_level([signal.rms for signal in signals if signal.rms])
     page = _html(_Page(folder.resolve().name, __version__, level, originals, rows, missing, shown))
@@ -219,13 +219,13 @@ def _check_replaceable(page: Path) -> None:
 def _read_metamers(
     places: _Places, listed: Sequence[Result], *, redraw: bool, figures: "_Figures | None", progress: Progress
 ) -> tuple[list[_Original], list[_Row]]:
-    """Originals and metamers; those of one clip and model share an original and the scale of their cochleagrams."""
+    """Read originals and metamers; those of one clip and model share an original and the scale of their cochleagrams."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     file_hash = cache(file_sha256)
     for result in listed:
         settings = result.evidence.settings
         original = places.folder / result.original
-        if original.suffix in (".wav", ".png") and original.exists():  # of others there is only a link
+        if original.suffix in (".wav", ".png") and original.exists():  # other files are only linked to
             check_original(result, file_hash)
         groups.setdefault((settings.clip, settings.model, result.original), []).append(result)
     painter = Painter()
@@ -234,7 +234,7 @@ def _read_metamers(
     for metamers in groups.values():
         files = [places.folder / metamers[0].original, *(result.path for result in metamers)]
         sounds = [file for file in files if file.suffix == ".wav" and file.exists()]
-        painter.draw(sounds, [places.picture(sound) for sound in sounds], anew=redraw)
+        painter.draw(sounds, [places.picture(sound) for sound in sounds], redraw=redraw)
         evidences = [evidence_from_result(result) for result in metamers]
         figure = _figure(places, metamers, figures)
         originals.append(_original(places, files[0], evidences[0], figure))
@@ -246,16 +246,16 @@ def _read_metamers(
 
 @dataclass(frozen=True)
 class _Figures:
-    """How missing figures are drawn."""
+    """How to draw missing figures."""
 
     open_model: Callable[[str], Model]
     redraw: bool
 
 
 def _figure(places: _Places, metamers: Sequence[Result], figures: _Figures | None) -> Path | None:
-    """The figure of one clip's metamers of a model: as `synth` drew it, or as a report did, or does now; None if there is none.
+    """The figure of one clip's metamers of a model, drawn by `synth` or by a report; None if there is none.
 
-    It shows the first of several seeds.
+    Of several seeds it shows the first.
     """
     drawn = metamers[0].figure
     if drawn.exists():
@@ -275,16 +275,16 @@ def _original(places: _Places, path: Path, evidence: Evidence, figure: Path | No
 
 
 def _notices(evidence: Evidence) -> list[str]:
-    """What is to be known of the clip, and of what the model does not know."""
+    """Notices about the clip, and the limits of the model."""
     return [*evidence.clip_notices, *(f"{evidence.settings.model}: {limit}" for limit in evidence.limits)]
 
 
 def _labels(evidence: Evidence) -> list[list[str]]:
-    """By task: what the clip and the metamer are heard as, how probably, and among how many labels; the last two may be empty."""
+    """By task: the labels of clip and metamer, their probabilities, and the number of classes; the last two may be empty."""
     rows = []
     for task, pair in evidence.verdict.labels.items():
-        probable = "; ".join(f"{p:.2f}" for p in evidence.probabilities.get(task, ()))
-        rows.append([task, *pair, probable, str(evidence.classes.get(task, ""))])
+        probabilities = "; ".join(f"{p:.2f}" for p in evidence.probabilities.get(task, ()))
+        rows.append([task, *pair, probabilities, str(evidence.classes.get(task, ""))])
     return rows
 
 
@@ -299,15 +299,15 @@ def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> 
         original, places.signal(path, evidence.rms), places.url(result.folder / result.record), settings.layer, settings.seed,
         verdict_word(verdict.passed), _labels(evidence),
         {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
-        result.evidence.attempt, [_attempt(t) for t in evidence.tries], result.evidence.kept_attempt, round(evidence.seconds, 1),
-        evidence.peak,
+        result.evidence.attempt, [_attempt(each) for each in evidence.tries], result.evidence.kept_attempt,
+        round(evidence.seconds, 1), evidence.peak,
     )  # fmt: skip
 
 
-def _attempt(tried: AttemptRecord) -> _Attempt:
-    chosen = np.unique(np.linspace(0, len(tried.losses) - 1, min(len(tried.losses), _MOST_POINTS)).round().astype(int))
-    losses = [float(f"{tried.losses[i]:.3g}") for i in chosen]
-    return _Attempt(tried.attempt, tried.outcome, tried.steps, [tried.loss_steps[i] for i in chosen], losses)
+def _attempt(record: AttemptRecord) -> _Attempt:
+    chosen = np.unique(np.linspace(0, len(record.losses) - 1, min(len(record.losses), _MOST_POINTS)).round().astype(int))
+    losses = [float(f"{record.losses[i]:.3g}") for i in chosen]
+    return _Attempt(record.attempt, record.outcome, record.steps, [record.loss_steps[i] for i in chosen], losses)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -315,14 +315,14 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _rms(path: Path) -> float | None:
-    """Of a sound; None for what is none, or is missing."""
+    """The RMS of a sound; None if the file is not a sound or is missing."""
     if path.suffix != ".wav" or not path.exists():
         return None
     return float(np.sqrt(np.mean(np.square(read_samples(path)[0]))))
 
 
 def _common_level(levels: Sequence[float]) -> float | None:
-    """The RMS that all sounds are played at: of the faintest within 20 dB of the median."""
+    """The RMS at which all sounds are played: that of the faintest within 20 dB of the median."""
     if not levels:
         return None
     faintest = _FAINTEST * float(np.median(levels))
@@ -330,7 +330,7 @@ def _common_level(levels: Sequence[float]) -> float | None:
 
 
 def _read_evaluation(places: _Places, folder: Path, *, asked: bool) -> _Evaluation:
-    """What `audiometamer evaluate` has left in a folder."""
+    """Read the results of `audiometamer evaluate` in a folder."""
     from PIL import Image, UnidentifiedImageError
 
     table, pictures = folder / "evaluation.tsv", []
@@ -351,7 +351,7 @@ def _html(page: _Page) -> str:
     here = files(__package__)
     template, style, script = (here.joinpath(f"report.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js"))
     data = msgspec.json.encode(page).decode()
-    for character in "<>&\u2028\u2029":  # nothing in the data can end its block
+    for character in "<>&\u2028\u2029":  # so that nothing in the data ends its block
         data = data.replace(character, f"\\u{ord(character):04x}")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src 'self' file:; "

@@ -15,62 +15,62 @@ from audiometamer.io.files import atomic_write
 from audiometamer.signals.audio import read_samples
 
 _MOST_ROWS, _MOST_COLUMNS = 106, 240  # pixels: half the published filters, and a phone's width
-_LEVELS = 16  # of grey, four bits a pixel: a few kilobytes a picture
+_LEVELS = 16  # four bits per pixel: a few kilobytes per picture
 _SOFTWARE = "audiometamer report"
 
 
 class Painter:
-    """Draws cochleagrams; keeps the filters of every sample rate that it has met."""
+    """Draws cochleagrams; caches the filters of every sample rate."""
 
     def __init__(self) -> None:
-        self._ears: dict[int, Cochleagram] = {}
+        self._cochleagram_by_rate: dict[int, Cochleagram] = {}
 
-    def draw(self, sounds: Sequence[Path], pictures: Sequence[Path], *, anew: bool = False) -> None:
-        """Write a PNG for each sound that has none yet, all on the scale of the first.
+    def draw(self, sounds: Sequence[Path], pictures: Sequence[Path], *, redraw: bool = False) -> None:
+        """Write a PNG for each sound without one, all on the scale of the first.
 
-        A picture carries the time of change of its sound, and counts as drawn while the two agree.
+        A picture has the modification time of its sound, and counts as drawn while the two agree.
 
         Parameters
         ----------
         sounds : sequence of path
-            The first sets the scale: its largest value is the brightest colour.
+            Sounds, of which the first sets the scale: its largest value is the brightest colour.
         pictures : sequence of path
-            Where the picture of each is to lie.
-        anew : bool
-            Whether pictures are drawn again that are there already. Default False.
+            File of the picture of each sound.
+        redraw : bool
+            Whether to redraw existing pictures. Default False.
 
         Raises
         ------
         AudioMetamerError
-            If a sound cannot be read, or a file that was not drawn here is in the way.
+            If a sound cannot be read, or a file that was not drawn here would be replaced.
         """
-        todo = [(s, p) for s, p in zip(sounds, pictures, strict=True) if anew or not _is_drawn(s, p)]
+        todo = [(s, p) for s, p in zip(sounds, pictures, strict=True) if redraw or not _is_drawn(s, p)]
         if not todo:
             return
-        top = max(float(half.max()) for half in self._cochleagrams(sounds[0]))
+        top = max(float(channel.max()) for channel in self._cochleagrams(sounds[0]))
         for sound, picture in todo:
             if picture.exists() and not _is_ours(picture):
                 raise AudioMetamerError(f"{picture} is in the way and was not drawn by audiometamer report; choose another --out")
-            shares = [half / (top or 1.0) for half in self._cochleagrams(sound)]
+            shares = [channel / (top or 1.0) for channel in self._cochleagrams(sound)]
             _write(picture, shares, changed=sound.stat().st_mtime_ns)
 
     def _cochleagrams(self, path: Path) -> list[Tensor]:
-        """One of each channel, or of more than two mixed down, from the sound's first instant to its last.
+        """Cochleagrams of one or two channels, or of a mixture of more, over the whole duration of the sound.
 
         Returns
         -------
         list of Tensor [shape=(rows, columns)]
-            Pooled to the picture's size, all together.
+            Cochleagrams pooled to the size that they have in the picture.
         """
         channels, rate = read_samples(path)
-        if rate not in self._ears:
-            self._ears[rate] = Cochleagram.for_rate(rate)
-        ear = self._ears[rate]
-        half = ear.lowpass.window_size // 2
-        heard = channels if channels.shape[1] == 2 else channels.mean(axis=1, keepdims=True)
-        sound = pad(torch.from_numpy(heard.T.astype(np.float32)), (half, half))
+        if rate not in self._cochleagram_by_rate:
+            self._cochleagram_by_rate[rate] = Cochleagram.for_rate(rate)
+        cochleagram = self._cochleagram_by_rate[rate]
+        half_window = cochleagram.lowpass.window_size // 2
+        shown = channels if channels.shape[1] == 2 else channels.mean(axis=1, keepdims=True)
+        sound = pad(torch.from_numpy(shown.T.astype(np.float32)), (half_window, half_window))
         with torch.no_grad():
-            values = ear(sound)
+            values = cochleagram(sound)
         size = (min(values.shape[1], _MOST_ROWS // len(values)), min(values.shape[2], _MOST_COLUMNS))
         return list(adaptive_avg_pool2d(values, size))
 
@@ -90,9 +90,9 @@ def _is_ours(picture: Path) -> bool:
 
 
 def _write(path: Path, shares: Sequence[Tensor], *, changed: int) -> None:
-    """A 4-bit PNG of shares of the brightest colour, [shape=(rows, columns)] of each channel, low rows at the bottom.
+    """Write a 4-bit PNG of values from 0 to 1 [shape=(rows, columns)] for each channel, first row at the bottom.
 
-    Two channels lie one above the other with a line between them, and are marked L and R.
+    Two channels are stacked with a line between them, and marked L and R.
     """
     import matplotlib
     from PIL import Image, ImageDraw
@@ -106,8 +106,8 @@ def _write(path: Path, shares: Sequence[Tensor], *, changed: int) -> None:
     for k, mark in enumerate("LR" if len(shares) == 2 else ""):
         ImageDraw.Draw(image).text((2, k * height), mark, fill=_LEVELS - 1)
     image.putpalette(palette.tobytes())
-    about = PngInfo()
-    about.add_text("Software", _SOFTWARE)
+    metadata = PngInfo()
+    metadata.add_text("Software", _SOFTWARE)
     with atomic_write(path) as temporary:
-        image.save(temporary, bits=4, optimize=True, pnginfo=about)
+        image.save(temporary, bits=4, optimize=True, pnginfo=metadata)
         os.utime(temporary, ns=(changed, changed))

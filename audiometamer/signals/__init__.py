@@ -1,4 +1,4 @@
-"""Sounds and images: read, resample, trim, set the level, write; presentation copies; finding speech."""
+"""Sounds and images: read, resample, trim, set the level, write; presentation copies; finding speech; notebooks."""
 
 import lazy_loader
 

@@ -51,7 +51,7 @@ class Panel(NamedTuple):
     sample_rate : int or None
         Hz; None for what is not a sound.
     colour : str
-        Of the caption, in CSS. Default: the page's own.
+        Colour of the caption, in CSS. Default: the page's own.
     """
 
     caption: str

@@ -23,7 +23,7 @@ from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete
 from audiometamer.stimuli.plan import LoadedPlan
-from audiometamer.stimuli.sources import ClipSource, find_sources, keep_known_names
+from audiometamer.stimuli.sources import PlannedClip, find_sources, keep_known_names
 
 # Called with a model of a plan: its number, the model, what its metamers are judged by, and its layers.
 ModelVisitor = Callable[[int, Model, NullDistribution | None, Sequence[str]], None]
@@ -47,7 +47,7 @@ class PlannedItem(msgspec.Struct, frozen=True):
 
     key: str
     identity: Identity
-    source: ClipSource
+    source: PlannedClip
     entry: int
     judge_sha256: str
     has_null: bool
@@ -69,7 +69,7 @@ class Expansion:
     Parameters
     ----------
     plan : LoadedPlan
-    sources : list of ClipSource
+    sources : list of PlannedClip
     layers : list of list of str
         Layers of each of its models.
     items : list of PlannedItem
@@ -77,7 +77,7 @@ class Expansion:
     """
 
     plan: LoadedPlan
-    sources: list[ClipSource]
+    sources: list[PlannedClip]
     layers: list[list[str]]
     items: list[PlannedItem]
 
@@ -130,7 +130,7 @@ def _items_of_model(
     model: Model,
     null: NullDistribution | None,
     layers: Sequence[str],
-    sources: Sequence[ClipSource],
+    sources: Sequence[PlannedClip],
     clip_sums: Mapping[str, str],
 ) -> Iterator[PlannedItem]:
     base, judge = base_identity(model, layers[0], plan), judge_sha256(model, null)

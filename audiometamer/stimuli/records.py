@@ -140,7 +140,7 @@ def rejudge_item(
         The set.
     item : Planned
     rejudge : callable
-        From a metamer to the same with its new verdict.
+        Maps a metamer to the same metamer with its new verdict.
     resume : callable
         From a metamer that failed to the state from which its synthesis resumes, which is written as a checkpoint; None if there
         is nothing to resume.

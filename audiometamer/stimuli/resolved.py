@@ -13,10 +13,10 @@ from audiometamer.io.tables import table_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.stimuli.layout import CLIP_COLUMNS
 from audiometamer.stimuli.plan import LoadedPlan, PlannedModel, model_reference
-from audiometamer.stimuli.sources import ClipSource, own_cells
+from audiometamer.stimuli.sources import PlannedClip, own_cells
 
 
-def write_resolved_plan(plan: LoadedPlan, chosen: Sequence[ClipSource], layers: Sequence[list[str]]) -> Path:
+def write_resolved_plan(plan: LoadedPlan, chosen: Sequence[PlannedClip], layers: Sequence[list[str]]) -> Path:
     """Write a plan into its set with everything that it left open filled in, and a table of its clips, with all columns.
 
     The first plan of a set is ``plan.toml`` with ``clips.csv``; each later one that differs is ``plan-2.toml`` and so on.
@@ -45,7 +45,7 @@ def _text(path: Path) -> str | None:
     return (path.read_text(encoding="utf-8", errors="replace").strip("\0") or None) if path.exists() else None
 
 
-def _clips_table(chosen: Sequence[ClipSource], folder: Path) -> str:
+def _clips_table(chosen: Sequence[PlannedClip], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
     rows = ({**source.columns, **dict(zip(CLIP_COLUMNS, own_cells(source, folder), strict=True))} for source in chosen)
     return table_text((*CLIP_COLUMNS, *columns), rows, delimiter=",")

@@ -17,7 +17,7 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.io.locks import file_lock
 from audiometamer.jobs.claims import LOCK
 from audiometamer.jobs.progress import CompletionCounter, ProgressCallback
-from audiometamer.jobs.queue import Maker, Queue, Task, run_queue
+from audiometamer.jobs.queue import ClaimedItem, Maker, Queue, run_queue
 from audiometamer.jobs.workers import (
     ITEM_ERRORS,
     Interruption,
@@ -41,24 +41,24 @@ from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, 
 from audiometamer.stimuli.resolved import write_resolved_plan
 from audiometamer.stimuli.set import finalize
 
-# A retry begins from other noise; no user numbers so many seeds.
+# A retry begins from other noise; no user's seeds reach that far.
 RETRY_STRIDE = 1_000_000
 
 
-class Attempt(NamedTuple):
+class StimulusNeed(NamedTuple):
     """What an item needs: an attempt with a seed; before it, perhaps a new verdict or its original.
 
     Parameters
     ----------
     number : int
-        From 0.
+        Number of the attempt, from 0.
     seed : int
     judge : bool
         Whether its verdict is given again first. Default False.
     restore_original : bool
         Whether its natural clip is written again first. Default False.
     broken : str
-        What is wrong with the item on the disk. Default empty: nothing.
+        Fault of the item on the disk. Default: empty, none.
     """
 
     number: int
@@ -76,10 +76,10 @@ class _Opened(NamedTuple):
     null: NullDistribution | None
 
 
-_Jobs = dict[tuple[str, int], tuple[PlannedItem, Attempt, Clip]]  # by clip and seed
+_Jobs = dict[tuple[str, int], tuple[PlannedItem, StimulusNeed, Clip]]  # by clip and seed
 
 
-class StimulusMaker(Maker[PlannedItem, Attempt]):
+class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
     """Makes the items of a plan: batches across the clips and seeds of one model and layer.
 
     Parameters
@@ -116,7 +116,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         """Model and layer."""
         return item.entry, item.identity.settings.layer
 
-    def need(self, item: PlannedItem) -> Attempt | None:
+    def need(self, item: PlannedItem) -> StimulusNeed | None:
         """The next attempt at an item; None if it is done, or failed in this run."""
         at, seed = self.expansion.folder / item.folder, item.identity.settings.seed
         if read_failure(at) != self._old_failures[item.key]:
@@ -124,24 +124,24 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         try:
             found = read_item(self.expansion.folder, at, whole=True)
         except BrokenOriginalError as error:
-            return Attempt(0, seed, restore_original=True, broken=str(error))
+            return StimulusNeed(0, seed, restore_original=True, broken=str(error))
         except BrokenError as error:
-            return Attempt(0, seed, broken=str(error))
+            return StimulusNeed(0, seed, broken=str(error))
         except AudioMetamerError:  # another version's, or unreadable: `status` names it
             return None
-        return Attempt(0, seed) if found is None else self._next_attempt(item, found)
+        return StimulusNeed(0, seed) if found is None else self._next_attempt(item, found)
 
-    def _next_attempt(self, item: PlannedItem, found: Result) -> Attempt | None:
+    def _next_attempt(self, item: PlannedItem, found: Result) -> StimulusNeed | None:
         """The next attempt at an item that is complete."""
         number, seed, own = len(found.seeds), item.identity.settings.seed, found.evidence.settings.seed
         if item.needs_judging(found):
-            return Attempt(number, seed, judge=True)
+            return StimulusNeed(number, seed, judge=True)
         if found.passed is not False:
             return None
         checkpoint = self.expansion.folder / item.folder / CHECKPOINT
         if can_resume(checkpoint, seed=own, attempts=len(found.evidence.tries)):  # it failed by a new judge
-            return Attempt(number, own)
-        return Attempt(number, seed + number * RETRY_STRIDE) if number < self.attempts else None
+            return StimulusNeed(number, own)
+        return StimulusNeed(number, seed + number * RETRY_STRIDE) if number < self.attempts else None
 
     def open(self, item: PlannedItem) -> int:
         """Load the model of an item unless it is loaded; the batch size at its layer."""
@@ -168,7 +168,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         return _Opened(item.entry, model.to(self.device), null)
 
     def make(
-        self, tasks: Sequence[Task[PlannedItem, Attempt]], queue: Queue[PlannedItem, Attempt]
+        self, tasks: Sequence[ClaimedItem[PlannedItem, StimulusNeed]], queue: Queue[PlannedItem, StimulusNeed]
     ) -> Iterator[tuple[PlannedItem, Callable[[], object]]]:
         """Make items of one model and layer; see `audiometamer.jobs.queue.Maker.make`."""
         assert self._opened is not None
@@ -192,7 +192,9 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
         """Write why an item could not be made."""
         save_failure(self.expansion.folder, item, error)
 
-    def _begin(self, opened: _Opened, task: Task[PlannedItem, Attempt], queue: Queue[PlannedItem, Attempt]) -> Attempt | None:
+    def _begin(
+        self, opened: _Opened, task: ClaimedItem[PlannedItem, StimulusNeed], queue: Queue[PlannedItem, StimulusNeed]
+    ) -> StimulusNeed | None:
         """Do what an item needs besides a synthesis; the attempt that remains, or None."""
         item, needed = task
         if needed.broken:
@@ -205,7 +207,7 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
             needed = left
         return self._judge(opened, item, queue) if needed.judge else needed
 
-    def _judge(self, opened: _Opened, item: PlannedItem, queue: Queue[PlannedItem, Attempt]) -> Attempt | None:
+    def _judge(self, opened: _Opened, item: PlannedItem, queue: Queue[PlannedItem, StimulusNeed]) -> StimulusNeed | None:
         """Judge an item again; its next attempt, or None. If one of its attempts is broken, it is made from scratch."""
         model, null = opened.model, opened.null
 
@@ -216,10 +218,10 @@ class StimulusMaker(Maker[PlannedItem, Attempt]):
             write = rejudge_item(self.expansion.folder, item, lambda metamer: rejudged(model, metamer, null), resume)
         except BrokenError as error:
             self.broken[item.key] = str(error)
-            return Attempt(0, item.identity.settings.seed)
+            return StimulusNeed(0, item.identity.settings.seed)
         return self.need(item) if queue.write(item, write) else None
 
-    def _metamers(self, opened: _Opened, jobs: _Jobs, queue: Queue[PlannedItem, Attempt]) -> Iterator[Metamer]:
+    def _metamers(self, opened: _Opened, jobs: _Jobs, queue: Queue[PlannedItem, StimulusNeed]) -> Iterator[Metamer]:
         plan, model = self.expansion.plan.content, opened.model
         wanted = [(clip, item.identity.settings.layer, seed) for (_, seed), (item, _, clip) in jobs.items()]
 

@@ -11,7 +11,6 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
-from audiometamer.models.inputs import load_clip
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
 from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
@@ -23,7 +22,7 @@ from audiometamer.stimuli.plan import LoadedPlan
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
-class ClipSource(msgspec.Struct, frozen=True):
+class PlannedClip(msgspec.Struct, frozen=True):
     """Where a clip comes from: a file, an excerpt of it in seconds, and other columns of its table."""
 
     name: str
@@ -34,11 +33,11 @@ class ClipSource(msgspec.Struct, frozen=True):
 
     def read(self, model: Model, level: float | None) -> Clip:
         """Read the clip as a model takes it."""
-        clip = load_clip(model, self.path, level=level, start=self.start, length=self.duration)
+        clip = model.read_clip(self.path, level=level, start=self.start, length=self.duration)
         return dataclasses.replace(clip, name=self.name)
 
 
-def find_sources(plan: LoadedPlan) -> list[ClipSource]:
+def find_sources(plan: LoadedPlan) -> list[PlannedClip]:
     """The clips of a plan, chosen but not read, sorted by name.
 
     Raises
@@ -96,8 +95,8 @@ def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[s
     return random.Random(seed).sample(rows, count)  # noqa: S311 (a reproducible draw, no secret)
 
 
-def _source(row: dict[str, str], start: float | None, duration: float | None) -> ClipSource:
-    return ClipSource(
+def _source(row: dict[str, str], start: float | None, duration: float | None) -> PlannedClip:
+    return PlannedClip(
         row_clip_name(row, start, duration),
         Path(row["path"]),
         cell_seconds(row, "start", start),
@@ -125,7 +124,7 @@ def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[st
     return list(rows)
 
 
-def _check_sources(found: Sequence[ClipSource]) -> None:
+def _check_sources(found: Sequence[PlannedClip]) -> None:
     if not found:
         raise AudioMetamerError("no clip is chosen")
     seen: dict[str, Path] = {}
@@ -142,13 +141,13 @@ def _check_sources(found: Sequence[ClipSource]) -> None:
             )
 
 
-def keep_known_names(chosen: Sequence[ClipSource], stimulus_set: Path) -> list[ClipSource]:
+def keep_known_names(chosen: Sequence[PlannedClip], stimulus_set: Path) -> list[PlannedClip]:
     """Sources sorted by name; excerpts that a set knows by their file's name alone, as in earlier versions, keep that name."""
     rows = [row for table in clip_tables(stimulus_set) for row in read_table(table)]
     known = {tuple(row.get(column) for column in CLIP_COLUMNS) for row in rows}
     taken = {source.name for source in chosen}
 
-    def named(source: ClipSource) -> ClipSource:
+    def named(source: PlannedClip) -> PlannedClip:
         before = msgspec.structs.replace(source, name=clip_name(source.path))
         by_itself = source.name == excerpt_name(before.name, source.start, source.duration)
         return before if by_itself and before.name not in taken and own_cells(before, stimulus_set) in known else source
@@ -156,7 +155,7 @@ def keep_known_names(chosen: Sequence[ClipSource], stimulus_set: Path) -> list[C
     return sorted(map(named, chosen), key=lambda source: source.name)
 
 
-def own_cells(source: ClipSource, folder: Path) -> tuple[str, ...]:
+def own_cells(source: PlannedClip, folder: Path) -> tuple[str, ...]:
     """A source's cells in the columns `CLIP_COLUMNS` of a table in a folder."""
     seconds = ["" if value is None else str(value) for value in (source.start, source.duration)]
     return (source.name, Path(os.path.relpath(source.path, folder)).as_posix(), *seconds)

@@ -1,1 +1,1 @@
-"""Training of the zoo's networks: data, augmentation, the loop."""
+"""Training of networks: data sets, mixing, adversaries, the loop, tests of accuracy."""

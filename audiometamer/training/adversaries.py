@@ -12,12 +12,14 @@ _TINY = 1e-12
 
 
 class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far, where and how an input is pushed to raise the loss.
+    """An adversarial perturbation: which input is perturbed, how far and how.
 
     Parameters
     ----------
     at : {"waveform", "cochleagram"}
+        Input that is perturbed.
     norm : {"l2", "linf"}
+        Norm that is bounded.
     radius : float
         Largest norm of the perturbation of one sound, in the units of what is perturbed. Feather et al. (2023): 1 or 0.5 (L2),
         0.002 (L∞, waveform).
@@ -25,12 +27,12 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Projected gradient ascent on the loss from a random start; or its control, one random step of exactly this norm.
         Default "gradient".
     steps : int
-        Of gradient ascent. Default 5.
+        Number of steps of gradient ascent. Default 5.
     step : float
-        Size of one as a share of the radius. Default 0.5.
+        Step size as a fraction of the radius. Default 0.5.
     warm_up : float
-        Share of the training in which the radius grows from 0 along a line: small networks do not learn under a large one from
-        the start. Default 0.
+        Fraction of the training over which the radius grows linearly from 0: small networks do not learn under a large radius
+        from the start. Default 0.
     """
 
     at: Literal["waveform", "cochleagram"]
@@ -43,11 +45,11 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def name(self) -> str:
-        """As in ``cochleagram_l2_0.5``; of the control ``cochleagram_l2_0.5_random_step``."""
+        """For example ``cochleagram_l2_0.5``, or ``cochleagram_l2_0.5_random_step`` for the control."""
         return f"{self.at}_{self.norm}_{self.radius:g}" + ("_random_step" if self.kind == "random_step" else "")
 
     def after(self, share: float) -> "Adversary":
-        """As it is when a share of the training is done."""
+        """The adversary when a fraction of the training is done."""
         return self if share >= self.warm_up else msgspec.structs.replace(self, radius=self.radius * share / self.warm_up)
 
     def perturbed(
@@ -58,17 +60,17 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         generator: torch.Generator,
         bounds: tuple[float, float] = (-math.inf, math.inf),
     ) -> Tensor:
-        """Inputs moved by at most the radius, each by itself.
+        """Perturb each input by at most the radius.
 
         Parameters
         ----------
         inputs : Tensor [shape=(batch, ...)]
         loss : callable
-            Inputs to the sum of their losses; is raised. Not called by a random step.
+            Maps inputs to the sum of their losses, which is raised. Not called for a random step.
         generator : torch.Generator
-            Of the random start or step; on the inputs' device.
+            Generator of the random start or step, on the device of the inputs.
         bounds : tuple of float
-            Range that inputs are clamped to before they are perturbed, and kept in by every step. Default: none.
+            Range to which inputs are clamped before the perturbation and after every step. Default: unbounded.
 
         Returns
         -------
@@ -90,7 +92,7 @@ class Adversary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (inputs + change).clamp(*bounds)
 
     def _of_radius(self, direction: Tensor) -> Tensor:
-        """The change of this norm that goes furthest along a direction (or, for noise, a random one)."""
+        """The perturbation with the radius as its norm that goes furthest along a direction."""
         if self.norm == "linf":
             return self.radius * direction.sign()
         return self.radius * direction / _norms(direction).clamp(min=_TINY)

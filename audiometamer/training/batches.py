@@ -1,4 +1,4 @@
-"""Batches by epoch and step, made by worker processes, and interruptions between them."""
+"""Batches by epoch and step, prepared by worker processes, and interrupts between them."""
 
 import signal
 import threading
@@ -9,11 +9,11 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.training.corpus import Batch, TrainingSet
+from audiometamer.training.corpus import TrainingBatch, TrainingSet
 
 
 class BatchKeys(Sampler[tuple[int, int]]):
-    """(epoch, step) of every batch from a given one on."""
+    """(epoch, step) of every batch, starting at a given one."""
 
     def __init__(self, epoch: int, step: int, *, epochs: int, per_epoch: int) -> None:
         self.first, self.stop, self.per_epoch = epoch * per_epoch + step, epochs * per_epoch, per_epoch
@@ -26,12 +26,12 @@ class BatchKeys(Sampler[tuple[int, int]]):
 
 
 class BatchesByKey(Dataset[Any]):
-    """Batches by (epoch, step); an error in a clip comes out as a value, so that it is reported in one line."""
+    """Batches by (epoch, step); an error in a clip is returned as a value, so that it is reported in one line."""
 
     def __init__(self, training_set: TrainingSet, share: tuple[int, int]) -> None:
         self.training_set, self.share = training_set, share
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch | AudioMetamerError:
+    def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | AudioMetamerError:
         try:
             return self.training_set.batch(*key, share=self.share)
         except AudioMetamerError as error:
@@ -46,7 +46,7 @@ def loaded_batches(loader: "DataLoader[Any]") -> Iterator[Any]:
         if "DataLoader worker" not in str(error):
             raise
         raise AudioMetamerError(
-            "a process that makes batches was killed, perhaps for lack of memory; try fewer --workers"
+            "a worker that prepares batches was killed, perhaps for lack of memory; try fewer --workers"
         ) from error
 
 
@@ -58,25 +58,25 @@ def ignore_interrupts(_: int) -> None:
 
 @contextmanager
 def catch_interrupts() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGINT or SIGTERM arrived; a second signal acts as usual. Main thread only."""
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    caught = {number: handler for number, handler in usual.items() if handler is not signal.SIG_IGN}
+    """Yield a function that returns whether SIGINT or SIGTERM has arrived; a second signal acts as usual. Main thread only."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
     if threading.current_thread() is not threading.main_thread():
         caught = {}
     interrupted = False
 
-    def put_back() -> None:
+    def restore() -> None:
         for number, handler in caught.items():
             signal.signal(number, handler)
 
     def note(*_: Any) -> None:
         nonlocal interrupted
         interrupted = True
-        put_back()
+        restore()
 
     for number in caught:
         signal.signal(number, note)
     try:
         yield lambda: interrupted
     finally:
-        put_back()
+        restore()

@@ -1,4 +1,4 @@
-"""Recordings that are there twice, under two names: none is both trained on and tested on."""
+"""Identical recordings under several names: none is used for both training and testing."""
 
 import hashlib
 from collections import defaultdict
@@ -12,27 +12,27 @@ _KEPT_FIRST = ("test", "valid", "train")
 
 
 def without_copies(recordings: Sequence[Recording], notify: Callable[[str], None]) -> list[Recording]:
-    """Recordings without those whose file is the same, byte for byte, as another's in a split that is tested on.
+    """Leave out recordings whose file is identical, byte for byte, to one in a split that is tested on.
 
-    Copies in several splits stay in test, or else in valid; copies within one split all stay. `notify` takes a line that says how
-    many were left out.
+    Copies in several splits are kept in test, or else in valid; copies within one split are all kept. `notify` is called with a
+    line that states how many were left out.
     """
     files = [r for r in recordings if isinstance(r, AudioFile) and r.split in _KEPT_FIRST]
-    left_out: dict[Path, Path] = {}  # and what it is a copy of
-    for same in _groups(_groups(_groups([files], _size), _middle), _whole):
+    left_out: dict[Path, Path] = {}  # each with the file that it is a copy of
+    for same in _groups(_groups(_groups([files], _size), _middle), _digest):
         kept = min(same, key=lambda r: _KEPT_FIRST.index(r.split))
         left_out |= {r.path: kept.path for r in same if r.split != kept.split and r.path != kept.path}
     if left_out:
         copy, original = next(iter(left_out.items()))
         notify(
-            f"note: {len(left_out)} recordings are left out, being copies of others in a split that is tested on: {copy} is "
+            f"note: {len(left_out)} recordings are left out as copies of others in a split that is tested on: {copy} is "
             f"{original}"
         )
     return [r for r in recordings if not (isinstance(r, AudioFile) and r.path in left_out)]
 
 
 def _groups(groups: Iterable[list[AudioFile]], key: Callable[[Path], object]) -> list[list[AudioFile]]:
-    """Groups of recordings that may be the same, divided further; only those with several splits."""
+    """Divide groups of possibly identical recordings further; keep those with several splits."""
     divided = []
     for group in groups:
         by_key: dict[object, list[AudioFile]] = defaultdict(list)
@@ -52,5 +52,5 @@ def _middle(path: Path) -> bytes:
         return file.read(_SAMPLE)
 
 
-def _whole(path: Path) -> bytes:
+def _digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()

@@ -1,7 +1,7 @@
 """The recordings of all data sets together: labels as numbers, samples in memory if they fit, training batches.
 
-Every random choice is made by a generator of its own, seeded with (seed, epoch, index): any excerpt of any epoch can be made
-again, in any order, by any process.
+Every excerpt has its own random generator, seeded with (seed, epoch, index): any excerpt of any epoch can be reproduced, in any
+order, by any process.
 """
 
 import os
@@ -21,30 +21,30 @@ from audiometamer.signals.resampling import resample
 from audiometamer.training.mixing import Augmentation, Backgrounds, Pool, between, mix
 from audiometamer.training.recordings import SPLITS, Recording, Samples
 
-MISSING = -1  # the number of a label that a recording does not have
-HELD_OUT = 0.2  # share of the backgrounds, from the end, that is kept for tests
+MISSING = -1  # class number of a recording without a label
+HELD_OUT = 0.2  # fraction of the backgrounds, from the end, that is reserved for tests
 MEMORY = 4e9  # bytes
 
 Targets = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a network is asked about a sound.
+class ClassificationTask:
+    """A classification of sounds.
 
     Parameters
     ----------
     labels : tuple of str
-        Its classes, in order.
+        Names of the classes, in order.
     multi : bool
-        Whether a sound can have several of these labels at once, or none. Default False: exactly one.
+        Whether a sound can have several of these labels, or none. Default False: exactly one.
     """
 
     labels: tuple[str, ...]
     multi: bool = False
 
     def encoded(self, labels: Sequence[str] | None) -> NDArray[np.generic]:
-        """The number of the class, or `MISSING`, shape=(); for a multi-label task 0 and 1, or NaN, shape=(classes,)."""
+        """The class number or `MISSING`, shape=(); for a multi-label task zeros and ones, or NaN, shape=(classes,)."""
         numbers = [self.labels.index(label) for label in labels or () if label in self.labels]
         if not self.multi:
             return np.asarray(numbers[0] if len(numbers) == 1 else MISSING, dtype=np.int64)
@@ -53,12 +53,12 @@ class Task:
         return ones
 
     def known(self, targets: Tensor) -> Tensor:
-        """Which of some targets [shape=(batch,) or (batch, classes)] are not missing; bool [shape=(batch,)]."""
+        """Whether targets [shape=(batch,) or (batch, classes)] are known; bool [shape=(batch,)]."""
         return ~targets.isnan().any(1) if self.multi else targets != MISSING
 
 
 class Waveforms(Sequence[Samples]):
-    """Samples of recordings at one sample rate, in Hz; kept in memory, or read again each time."""
+    """Samples of recordings at one sample rate, in Hz; kept in memory, or read each time."""
 
     def __init__(self, recordings: Sequence[Recording], sample_rate: int, *, kept: bool) -> None:
         self.recordings, self.sample_rate = recordings, sample_rate
@@ -87,41 +87,41 @@ class Waveforms(Sequence[Samples]):
 class Corpus:
     """All recordings that have a label for one of the tasks, by split, and the backgrounds.
 
-    Of the background recordings those with a label of task ``speaker`` are voices, the others noises. The last fifth of the
-    voices, and of each noise, is for tests only.
+    Background recordings with a label of task ``speaker`` are voices, the others noises. The last fifth of the voices, and of
+    each noise, is reserved for tests.
 
     Parameters
     ----------
     recordings : sequence of Recording
     tasks : mapping of str to Task
     sample_rate : int
-        Hz.
+        In Hz.
     splits : sequence of str
-        Those that are wanted. Default all.
+        Splits to load. Default: all.
     memory : float
-        Bytes of samples that are kept; more are read from the files again and again. Default 4e9.
+        Maximum bytes of samples kept in memory; larger sets are read from their files each time. Default 4e9.
     """
 
     def __init__(
         self,
         recordings: Sequence[Recording],
-        tasks: Mapping[str, Task],
+        tasks: Mapping[str, ClassificationTask],
         *,
         sample_rate: int,
         splits: Sequence[str] = SPLITS,
         memory: float = MEMORY,
     ) -> None:
         self.tasks, self.sample_rate = dict(tasks), sample_rate
-        self.given = recordings
+        self.all_recordings = recordings
         self._check(recordings)
         self.recordings: dict[str, list[Recording]] = {
             split: [r for r in recordings if r.split == split and (split == "background" or self._is_labelled(r))]
             for split in splits
         }
-        behind = self.recordings.pop("background", [])
-        self.recordings["voices"] = [r for r in behind if "speaker" in r.labels]
-        self.recordings["noises"] = [r for r in behind if "speaker" not in r.labels]
-        kept = _fit([r for found in self.recordings.values() for r in found], memory / (4 * sample_rate))
+        backgrounds = self.recordings.pop("background", [])
+        self.recordings["voices"] = [r for r in backgrounds if "speaker" in r.labels]
+        self.recordings["noises"] = [r for r in backgrounds if "speaker" not in r.labels]
+        kept = _fits([r for found in self.recordings.values() for r in found], memory / (4 * sample_rate))
         self.waveforms = {name: Waveforms(found, sample_rate, kept=kept) for name, found in self.recordings.items()}
 
     def _check(self, recordings: Sequence[Recording]) -> None:
@@ -146,7 +146,7 @@ class Corpus:
         )
 
     def backgrounds(self, kinds: Mapping[str, float], n_voices: tuple[int, int], *, for_tests: bool = False) -> Backgrounds:
-        """What background is drawn from: the first four fifths in training, the last fifth in tests."""
+        """The sources of backgrounds: the first four fifths for training, the last fifth for tests."""
         voices, noises = self.waveforms["voices"], self.waveforms["noises"]
         kept = len(voices) - int(len(voices) * HELD_OUT)
         return Backgrounds(
@@ -157,10 +157,10 @@ class Corpus:
             n_voices,
         )
 
-    def behind(
+    def draw_background(
         self, recording: Recording, backgrounds: Backgrounds, rng: np.random.Generator, n_samples: int
     ) -> tuple[Recording | None, Samples]:
-        """A background: the recording's own if it has one, else one that is drawn. First where its labels come from, if any."""
+        """The recording's own background if it has one, or a random one: the recording that labels it, if any, and samples."""
         if recording.background is not None:
             (samples,) = Waveforms([recording.background], self.sample_rate, kept=False)
             return recording.background, np.resize(samples, n_samples)
@@ -169,7 +169,7 @@ class Corpus:
         return (None if pool is None or index is None else self.recordings[pool][index]), samples
 
     def targets(self, *recordings: Recording | None) -> Targets:
-        """What is in a mixture of recordings: the labels of the first and, for multi-label tasks, of all of them together."""
+        """Targets for a mixture of recordings: the labels of the first or, for multi-label tasks, of all of them."""
         labels = [r.labels for r in recordings if r is not None]
         encoded = {}
         for name, task in self.tasks.items():
@@ -177,15 +177,17 @@ class Corpus:
             encoded[name] = task.encoded([label for some in found for label in some] if found else None)
         return encoded
 
-    def tell_unknown_labels(self, split: str) -> None:
-        """Warn of recordings of a split whose label none of the classes is: they are left out of the task."""
+    def warn_of_unknown_labels(self, split: str) -> None:
+        """Warn of recordings of a split whose label is not among the classes: they are left out of the task."""
         for name, task in self.tasks.items():
             known = set(task.labels)
-            found = [label for r in self.given if r.split == split for label in r.labels.get(name, ()) if label not in known]
+            found = [
+                label for r in self.all_recordings if r.split == split for label in r.labels.get(name, ()) if label not in known
+            ]
             if found:
                 kinds = ", ".join(sorted(set(found))[:5]) + (", …" if len(set(found)) > 5 else "")
                 warnings.warn(
-                    f"{len(found)} recordings of split {split} have a {name} that is none of the {len(known)} classes: {kinds}",
+                    f"{len(found)} recordings of split {split} have a {name} that is not among the {len(known)} classes: {kinds}",
                     AudioMetamerWarning,
                     stacklevel=2,
                 )
@@ -196,7 +198,7 @@ class Corpus:
         Raises
         ------
         AudioMetamerError
-            Naming the task and its missing classes.
+            If so, naming the task and the missing classes.
         """
         if not self.recordings["train"]:
             raise AudioMetamerError(f"no recording of split 'train' has a label of task {', '.join(self.tasks)}")
@@ -213,15 +215,15 @@ class Corpus:
                 raise AudioMetamerError(f"no recording of split 'train' has the {name} {', '.join(sorted(missing))}")
 
 
-class Batch(NamedTuple):
-    """Sounds [shape=(batch, samples)] and their targets by task, see `Task.encoded` [shape=(batch, ...)]."""
+class TrainingBatch(NamedTuple):
+    """Sounds [shape=(batch, samples)] and their targets by task, see `ClassificationTask.encoded` [shape=(batch, ...)]."""
 
     sounds: Tensor
     targets: dict[str, Tensor]
 
     @classmethod
-    def stack(cls, examples: Sequence[tuple[Samples, Targets]]) -> "Batch":
-        """Put single sounds and their targets side by side."""
+    def stack(cls, examples: Sequence[tuple[Samples, Targets]]) -> "TrainingBatch":
+        """Stack single sounds and their targets."""
         tasks = examples[0][1]
         return cls(
             torch.from_numpy(np.stack([sound for sound, _ in examples])),
@@ -238,13 +240,13 @@ class TrainingSet:
     augmentation : Augmentation
     backgrounds : Backgrounds
     n_samples : int
-        Of an excerpt.
+        Number of samples in an excerpt.
     level : float
         RMS of an excerpt.
     seed : int
     batch_size : int
     balanced : str, optional
-        A task whose classes shall be equally frequent. Default: every recording once in an epoch.
+        Task whose classes are drawn equally often. Default: every recording once in an epoch.
     """
 
     def __init__(
@@ -267,16 +269,16 @@ class TrainingSet:
         self._latest: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
-        """Excerpts in an epoch."""
+        """Number of excerpts in an epoch."""
         return len(self.recordings)
 
     @property
     def batches_per_epoch(self) -> int:
-        """Whole batches in an epoch."""
+        """Number of complete batches in an epoch."""
         return len(self) // self.batch_size
 
     def _classes(self, balanced: str | None) -> NDArray[np.int64]:
-        """The class of each recording in the task that is balanced; of none, one class for all."""
+        """The class of each recording in the balanced task; one class for all without such a task."""
         if balanced is None:
             return np.zeros(len(self), dtype=np.int64)
         if balanced not in self.corpus.tasks or self.corpus.tasks[balanced].multi:
@@ -290,53 +292,53 @@ class TrainingSet:
         return weights
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Numbers of the recordings of an epoch, in order; as many as there are, each in proportion to its weight."""
+        """Indices of the recordings of an epoch, in order: as many as there are, each drawn in proportion to its weight."""
         if self._latest is None or self._latest[0] != epoch:
-            self._latest = epoch, self._drawn_order(epoch)
+            self._latest = epoch, self._draw_order(epoch)
         return self._latest[1]
 
-    def _drawn_order(self, epoch: int) -> NDArray[np.int64]:
+    def _draw_order(self, epoch: int) -> NDArray[np.int64]:
         rng = np.random.default_rng([self.seed, epoch, len(self)])
-        by_class = np.argsort(self.classes, kind="stable")  # side by side, so that each gets its share to within one
+        by_class = np.argsort(self.classes, kind="stable")  # classes adjacent, so that each gets its share to within one
         edges = np.cumsum(self.weights[by_class])
         drawn = np.searchsorted(edges, (np.arange(len(self)) + rng.random()) * (edges[-1] / len(self)), side="right")
         order: NDArray[np.int64] = rng.permutation(by_class[np.minimum(drawn, len(self) - 1)])
         return order
 
     def excerpt(self, epoch: int, index: int) -> tuple[Samples, Targets]:
-        """Excerpt number `index` of an epoch and its targets; always the same."""
+        """Excerpt number `index` of an epoch and its targets; reproducible."""
         rng = np.random.default_rng([self.seed, epoch, index])
         number = int(self.order(epoch)[index])
         recording, rate = self.recordings[number], self.corpus.sample_rate
         sound = self.augmentation.speech(self.waveforms[number], rng, n_samples=self.n_samples, sample_rate=rate)
-        behind = None
+        background_recording = None
         if rng.random() >= self.augmentation.quiet:
-            behind, background = self.corpus.behind(recording, self.backgrounds, rng, self.n_samples)
+            background_recording, background = self.corpus.draw_background(recording, self.backgrounds, rng, self.n_samples)
             sound = mix(sound, background, between(self.augmentation.snr, rng))
         sound = self.augmentation.finished(sound, rng, level=self.level, sample_rate=rate)
-        return sound, self.corpus.targets(recording, behind)
+        return sound, self.corpus.targets(recording, background_recording)
 
-    def batch(self, epoch: int, step: int, *, share: tuple[int, int] = (0, 1)) -> Batch:
+    def batch(self, epoch: int, step: int, *, share: tuple[int, int] = (0, 1)) -> TrainingBatch:
         """Batch number `step` of an epoch, or process `share[0]`'s part of it if `share[1]` processes train together."""
         first = step * self.batch_size
         indices = range(first, first + self.batch_size)[share[0] :: share[1]]
-        return Batch.stack([self.excerpt(epoch, index) for index in indices])
+        return TrainingBatch.stack([self.excerpt(epoch, index) for index in indices])
 
 
-def batches_of(examples: Iterator[tuple[Samples, Targets]], size: int) -> Iterator[Batch]:
-    """Examples, side by side in batches; the last may be smaller."""
+def batches_of(examples: Iterator[tuple[Samples, Targets]], size: int) -> Iterator[TrainingBatch]:
+    """Stack examples into batches; the last may be smaller."""
     waiting: list[tuple[Samples, Targets]] = []
     for example in examples:
         waiting.append(example)
         if len(waiting) == size:
-            yield Batch.stack(waiting)
+            yield TrainingBatch.stack(waiting)
             waiting = []
     if waiting:
-        yield Batch.stack(waiting)
+        yield TrainingBatch.stack(waiting)
 
 
-def _fit(recordings: Sequence[Recording], seconds: float) -> bool:
-    """Whether recordings last no longer than this together."""
+def _fits(recordings: Sequence[Recording], seconds: float) -> bool:
+    """Whether the total duration of recordings is at most this many seconds."""
     for recording in recordings:
         seconds -= recording.seconds
         if seconds < 0:

@@ -1,7 +1,7 @@
 """Training by several processes, on several accelerators or machines, as `torchrun` starts them.
 
-Their result is that of a single process with the same recipe, but for rounding, dropout and the adversary's random starts:
-batches are shared out, gradients are added up, and batch normalisation sees all of it.
+Their result is that of a single process with the same recipe, except for rounding, dropout and the adversary's random starts:
+each batch is divided, gradients are summed, and batch normalisation uses the whole batch.
 """
 
 import os
@@ -17,18 +17,19 @@ from torch import Tensor, nn
 
 from audiometamer.devices import is_accelerator
 
-_PATIENCE = timedelta(days=1)  # the others wait while the first tests the network
+_PATIENCE = timedelta(days=1)  # while the first process tests the network, the others wait
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that train together, seen from one of them.
+    """The processes that train together, relative to one of them.
 
     Parameters
     ----------
     rank : int
         Number of this process, from 0.
     count : int
+        Number of processes.
     """
 
     rank: int = 0
@@ -50,7 +51,7 @@ class Processes:
         """Replace each parameter's gradient by its sum over all processes.
 
         Not `torch.nn.parallel.DistributedDataParallel`: it keeps the process group's threads alive after its end (torch 2.14),
-        and one of them that lets go of its last tensor while the interpreter ends aborts the process.
+        and a thread that releases its last tensor during the interpreter's shutdown aborts the process.
         """
         if self.count > 1:
             for parameter in parameters:
@@ -58,7 +59,7 @@ class Processes:
                     dist.all_reduce(parameter.grad)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have arrived."""
         if self.count > 1:
             dist.barrier()
 
@@ -70,7 +71,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
-    """All processes that `torchrun` has started, connected while the block runs; this one alone if it has not."""
+    """Connect all processes that `torchrun` has started for the duration of the block; this one alone without `torchrun`."""
     if not dist.is_torchelastic_launched():
         yield Processes()
         return
@@ -83,7 +84,7 @@ def processes(device: torch.device) -> Iterator[Processes]:
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over all processes; so is the gradient, for every process has used the sum."""
+    """Sum over all processes; its gradient is summed too, because every process uses the sum."""
 
     @staticmethod
     def forward(_: Any, value: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ def _sum(value: Tensor) -> Tensor:
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the sounds of all processes, on any device; `torch.nn.SyncBatchNorm` knows accelerators only."""
+    """Batch normalisation over the sounds of all processes, on any device; `torch.nn.SyncBatchNorm` needs accelerators."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -126,7 +127,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 def share_batch_norm(network: nn.Module) -> None:
-    """Put `SharedBatchNorm2d` in the place of every `torch.nn.BatchNorm2d`, with the same parameters, buffers and names."""
+    """Replace every `torch.nn.BatchNorm2d` by a `SharedBatchNorm2d` with the same parameters, buffers and name."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d:

@@ -1,4 +1,4 @@
-"""After the last step: tests, null distribution, and the folder of the model."""
+"""After the last step: tests, null distribution, and the model's folder."""
 
 import math
 
@@ -25,12 +25,12 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
     """Test the network and write the model's folder, the card last."""
     recipe, corpus, out, model = run.recipe, run.corpus, run.out, run.model
     model.eval().requires_grad_(False)
-    wanted = testing.conditions(recipe.test_snrs, recipe.test_adversaries)
+    conditions = testing.conditions(recipe.test_snrs, recipe.test_adversaries)
     share = 1 - TRAINING_SHARE
     scores, confusions = testing.measure(
         model,
         make_test_set(recipe, corpus, split),
-        wanted,
+        conditions,
         progress=lambda done, message: run.progress(TRAINING_SHARE + share / 2 * done, message),
     )
     for task, confusion in confusions.items():
@@ -38,13 +38,13 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
         testing.draw_confusion(out / f"confusion-{safe_name(task)}.png", confusion, corpus.tasks[task].labels, title=title)
 
     run.progress(1 - share / 2, "null distribution")
-    different = make_training_set(recipe, corpus, balanced=None)  # every recording once
-    n_sounds = min(math.ceil((1 + math.sqrt(1 + 8 * recipe.null_pairs)) / 2), len(different))
+    unbalanced = make_training_set(recipe, corpus, balanced=None)  # every recording once
+    n_sounds = min(math.ceil((1 + math.sqrt(1 + 8 * recipe.null_pairs)) / 2), len(unbalanced))
     null = NullDistribution.measure(
         model,
-        (torch.from_numpy(different.excerpt(recipe.epochs, k)[0]) for k in range(n_sounds)),
+        (torch.from_numpy(unbalanced.excerpt(recipe.epochs, k)[0]) for k in range(n_sounds)),
         source=f"{n_sounds} excerpts of the training recordings with background, as augmented in training",
-        names=(different.recordings[k].name for k in different.order(recipe.epochs)),
+        names=(unbalanced.recordings[k].name for k in unbalanced.order(recipe.epochs)),
     )
     null.save(out / "null.json")
     card = msgspec.structs.replace(

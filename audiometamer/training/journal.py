@@ -1,4 +1,4 @@
-"""What is written while a network trains: a table of epochs, a picture of it, and events for TensorBoard if it is installed."""
+"""The log of a training run: a table of epochs, its learning curve, and events for TensorBoard if that is installed."""
 
 import csv
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typing import Any
 from audiometamer.drawing import literal_text
 from audiometamer.io.files import atomic_write
 
-Row = dict[str, float]
+EpochRow = dict[str, float]
 
 
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """All epochs as CSV."""
+def write_table(path: Path, rows: Sequence[EpochRow]) -> None:
+    """Write all epochs as CSV."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -21,8 +21,8 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 @literal_text()
-def draw_learning_curve(path: Path, rows: Sequence[Row], *, title: str) -> None:
-    """Losses and accuracies against epochs, side by side."""
+def draw_learning_curve(path: Path, rows: Sequence[EpochRow], *, title: str) -> None:
+    """Draw losses and accuracies by epoch, side by side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -39,7 +39,7 @@ def draw_learning_curve(path: Path, rows: Sequence[Row], *, title: str) -> None:
 
 
 class EventFiles:
-    """Events for TensorBoard in a folder, which is made with the first of them; nothing if `tensorboard` is not installed.
+    """Events for TensorBoard in a folder, created with the first one; nothing if `tensorboard` is not installed.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class EventFiles:
         self.folder = folder
         self.writer: Any = None
 
-    def write(self, row: Row) -> None:
-        """Add an epoch; it and later ones that an interrupted run may have written are hidden."""
+    def write(self, row: EpochRow) -> None:
+        """Add an epoch; TensorBoard hides earlier events of this and later epochs, which an interrupted run may have written."""
         if self.writer is None:
             try:
                 from torch.utils.tensorboard import SummaryWriter

@@ -1,18 +1,18 @@
-"""Published data sets in their usual layouts, under whatever name they have been unpacked.
+"""Published data sets in their usual layouts, unpacked under any name.
 
 ``speechcommands``
     Speech Commands, version 0.01 or 0.02, recognised by ``validation_list.txt`` and ``testing_list.txt``, or without these lists
-    by names like ``yes/0a7c2a8d_nohash_0.wav``: then a speaker's split follows from the hash that the lists were made by (Warden
+    by names like ``yes/0a7c2a8d_nohash_0.wav``: then a speaker's split is computed with the hash that generated the lists (Warden
     2018). Tasks ``word`` and ``speaker``; ``_background_noise_`` is background.
 ``commonvoice``
     Common Voice: ``clips/`` beside ``train.tsv``, ``dev.tsv`` and ``test.tsv``; or one such table. Task ``speaker``
     (client_id), and ``word`` for sentences of one word.
 ``librispeech``, ``vctk``, ``timit``
     Read sentences by speaker; task ``speaker``, for TIMIT also ``sentence`` (sa1, sx217, …). Their own splits share no speakers,
-    so none could be learned and tested: here, of each speaker's utterances in order, every tenth from the tenth is test and every
-    tenth from the fifth is valid; of fewer than ten, but more than one, the last is test.
+    so speakers could not be both learned and tested: here, of each speaker's utterances in order, every tenth from the tenth is
+    test and every tenth from the fifth is valid; with two to nine utterances, the last is test.
 ``timit.word``
-    The words of TIMIT, cut out by its .WRD files; its own splits, every tenth of the speakers of TRAIN being valid.
+    The words of TIMIT, cut out by its .WRD files; its own splits, with every tenth speaker of TRAIN in valid.
 """
 
 import csv
@@ -35,7 +35,7 @@ _TABLES = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
 _COLUMNS = {"client_id", "path", "sentence"}
 _TIMIT_RATE = 16_000  # Hz, of the sample numbers in .WRD files
 
-# what an utterance's path ends with; the parts of its name after the speaker put the utterances in order
+# The end of an utterance's path; the parts of its name after the speaker order the utterances.
 _UTTERANCE = {
     "librispeech": re.compile(r"/(?P<speaker>\d+)/(?P<chapter>\d+)/(?P=speaker)[-_](?P=chapter)[-_](?P<number>[\d_]+)\.\w+$"),
     "vctk": re.compile(r"/wav48[^/]*/(?P<speaker>[a-z]\d+)/(?P=speaker)_(?P<number>\d+)(_mic\d)?\.\w+$", re.IGNORECASE),
@@ -52,7 +52,7 @@ _EXAMPLES = {
 
 
 def recognised_layout(path: Path, files: Sequence[Path]) -> str | None:
-    """The layout of what lies at a path, with its audio files, or None."""
+    """The layout of the data set at a path with these audio files, or None."""
     if common_voice_tables(path):
         return "commonvoice"
     if speech_commands_folder(path):
@@ -78,12 +78,12 @@ def speech_commands(path: Path) -> list[Recording]:
             speaker = found["speaker"] if (found := _NOHASH.fullmatch(file.name)) else file.stem
             split = _split_by_hash(speaker) if splits is None else splits.get(f"{word}/{file.name}", "train")
             recordings.append(AudioFile(file, split, {"word": (word,), "speaker": (speaker,)}))
-    _tell_shared_speakers(folder, recordings)
+    _warn_of_shared_speakers(folder, recordings)
     return recordings
 
 
 def speech_commands_folder(path: Path) -> Path | None:
-    """Where the words of the newest version at a path are."""
+    """The folder of words of the newest version at a path."""
     versions = "speech_commands_v0.02", "speech_commands_v0.01"
     below = [folder / version for version in versions for folder in (path / "SpeechCommands", path)]
     folders = [folder for folder in (*below, path, *sorted(path.glob("*/"))) if folder.is_dir()]
@@ -99,25 +99,25 @@ def _listed_splits(folder: Path) -> dict[str, str] | None:
     if len(missing) == len(lists):
         return None
     if missing:
-        raise AudioMetamerError(f"{folder} has no {missing[0]}, but the other list of Speech Commands")
+        raise AudioMetamerError(f"{folder} has the other list of Speech Commands but no {missing[0]}")
     splits = {}
     for split, path in lists.items():
         for line in path.read_text(encoding="utf-8-sig").splitlines():
             name = line.strip().replace("\\", "/")
-            if name and (folder / name).parent.is_dir() and not (folder / name).is_file():  # words may be left out, as a whole
+            if name and (folder / name).parent.is_dir() and not (folder / name).is_file():  # whole words may be left out
                 raise AudioMetamerError(f"{folder / name} does not exist, but {path.name} names it")
             splits[name] = split
     return splits
 
 
 def _split_by_hash(speaker: str) -> str:
-    """The split of a speaker as Speech Commands' own ``which_set`` finds it, with 10 % for each of valid and test."""
+    """The split of a speaker according to Speech Commands' own ``which_set``, with 10 % each for valid and test."""
     largest = 2**27 - 1
     percent = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16) % (largest + 1) * (100 / largest)
     return "valid" if percent < 10 else "test" if percent < 20 else "train"
 
 
-def _tell_shared_speakers(folder: Path, recordings: Sequence[Recording]) -> None:
+def _warn_of_shared_speakers(folder: Path, recordings: Sequence[Recording]) -> None:
     splits: dict[str, set[str]] = defaultdict(set)
     for recording in recordings:
         for speaker in recording.labels.get("speaker", ()):
@@ -131,7 +131,7 @@ def _tell_shared_speakers(folder: Path, recordings: Sequence[Recording]) -> None
 
 
 def common_voice_tables(path: Path) -> dict[str, Path]:
-    """The tables of Common Voice at a path, by split; empty if it is none."""
+    """The tables of Common Voice at a path, by split; empty if there are none."""
     if path.is_file():
         split = next((split for split, name in _TABLES.items() if path.name == name), "train")
         return {split: path} if path.suffix.lower() == ".tsv" and _header(path) >= _COLUMNS else {}
@@ -152,7 +152,7 @@ def common_voice_tables(path: Path) -> dict[str, Path]:
 
 
 def common_voice(path: Path) -> list[Recording]:
-    """The recordings of Common Voice that its tables list and that are there."""
+    """The recordings of Common Voice that its tables list and that exist."""
     tables = common_voice_tables(path)
     if not tables:
         raise AudioMetamerError(f"{path} is not Common Voice: no table with the columns {', '.join(sorted(_COLUMNS))}")
@@ -172,10 +172,10 @@ def common_voice(path: Path) -> list[Recording]:
     if absent and recordings:
         total = len(absent) + len(recordings)
         warnings.warn(
-            f"{len(absent)} of {total} clips that {path} lists are not there: {absent[0]}", AudioMetamerWarning, stacklevel=3
+            f"{len(absent)} of {total} clips listed in {path} do not exist: {absent[0]}", AudioMetamerWarning, stacklevel=3
         )
     elif absent:
-        raise AudioMetamerError(f"none of the {len(absent)} clips that {path} lists is there: {absent[0]}")
+        raise AudioMetamerError(f"none of the {len(absent)} clips listed in {path} exists: {absent[0]}")
     return recordings
 
 
@@ -194,7 +194,7 @@ def _rows(table: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _only_word(sentence: str) -> str | None:
-    """The word of a sentence of one, in small letters and without punctuation."""
+    """The word of a one-word sentence, in lower case and without punctuation; None for other sentences."""
     words = re.findall(r"[\w'’-]+", sentence.lower())
     return words[0] if len(words) == 1 else None
 
@@ -205,19 +205,19 @@ def read_speech(kind: str, path: Path) -> list[Recording]:
     for speaker, utterances in _speakers(kind, path).items():
         for i, (found, file) in enumerate(utterances):
             labels = {"speaker": (speaker,)} | ({"sentence": (found["sentence"].lower(),)} if kind == "timit" else {})
-            recordings.append(AudioFile(file, _turn(i, len(utterances)), labels))
+            recordings.append(AudioFile(file, _split_by_order(i, len(utterances)), labels))
     return recordings
 
 
 def timit_words(path: Path) -> list[Recording]:
     """The words of TIMIT, as its .WRD files cut its sentences."""
     recordings: list[Recording] = []
-    of_train = 0
+    n_train_speakers = 0
     for utterances in _speakers("timit", path).values():
         split = utterances[0][0]["split"].lower()
         if split == "train":
-            of_train += 1
-            split = "train" if of_train % 10 else "valid"
+            n_train_speakers += 1
+            split = "train" if n_train_speakers % 10 else "valid"
         for _, file in utterances:
             recordings += [
                 AudioPart(file, split, {"word": (word,)}, first / _TIMIT_RATE, last / _TIMIT_RATE)
@@ -227,7 +227,7 @@ def timit_words(path: Path) -> list[Recording]:
 
 
 def _cuts(file: Path) -> list[tuple[int, int, str]]:
-    """First sample, end and word of each word of a sentence."""
+    """First sample, end sample and text of each word of a sentence."""
     stem = file.name.partition(".")[0]
     table = next((path for ending in (".WRD", ".wrd") if (path := file.with_name(stem + ending)).is_file()), None)
     if table is None:
@@ -240,7 +240,7 @@ def _cuts(file: Path) -> list[tuple[int, int, str]]:
 
 
 def _speakers(kind: str, path: Path) -> dict[str, list[tuple[re.Match[str], Path]]]:
-    """By speaker: the utterances in order, each once, though there may be files of two microphones or formats."""
+    """The utterances of each speaker in order, each once even if there are files of two microphones or formats."""
     found: dict[str, dict[tuple[int | str, ...], tuple[re.Match[str], Path]]] = defaultdict(dict)
     for file in audio_files(path):
         if match := _UTTERANCE[kind].search(_absolute(file)):
@@ -252,7 +252,7 @@ def _speakers(kind: str, path: Path) -> dict[str, list[tuple[re.Match[str], Path
 
 
 def _natural(text: str) -> tuple[int | str, ...]:
-    """What puts names of one form in the order of their numbers."""
+    """A key that sorts names of one form by their numbers."""
     return tuple(int(part) if part.isdigit() else part for part in re.findall(r"\d+|[a-z]+", text.lower()))
 
 
@@ -260,7 +260,7 @@ def _absolute(file: Path) -> str:
     return file.absolute().as_posix()
 
 
-def _turn(i: int, n: int) -> str:
+def _split_by_order(i: int, n: int) -> str:
     if i % 10 == 9 or (1 < n < 10 and i == n - 1):
         return "test"
     return "valid" if i % 10 == 4 else "train"

@@ -1,4 +1,4 @@
-"""The audio files of a folder: each once, whatever links there are, and only what is a recording."""
+"""The audio files of a folder: each once, despite links, and only recordings."""
 
 import os
 import warnings
@@ -10,9 +10,9 @@ from audiometamer.signals.audio import SOUND_ENDINGS
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Audio files at any depth, in order, by the ending of their names in any case; names with a leading dot are the system's.
+    """Audio files at any depth, sorted, recognised by their extension in any case; names with a leading dot are ignored.
 
-    Each real folder and file is there once: a link to something else in `folder`, or to what `folder` lies in, adds nothing.
+    Each real folder and file is listed once: a link to another part of `folder`, or to a parent of it, adds nothing.
 
     Warns
     -----
@@ -28,15 +28,15 @@ def audio_files(folder: Path) -> list[Path]:
 
 
 def listed_files(folder: Path) -> list[Path]:
-    """As `audio_files`, with empty files and without a warning of them."""
+    """Like `audio_files`, but including empty files, without a warning."""
     found: list[Path] = []
     linked: list[Path] = []
-    folders, links, seen = deque([folder]), deque[Path](), {_place(parent) for parent in folder.resolve().parents}
-    while folders or links:  # links last: of what lies at two places, the real one is taken
+    folders, links, seen = deque([folder]), deque[Path](), {_inode(parent) for parent in folder.resolve().parents}
+    while folders or links:  # links last, so that the real location takes precedence
         where = folders.popleft() if folders else links.popleft()
-        if (place := _place(where)) in seen:
+        if (inode := _inode(where)) in seen:
             continue
-        seen.add(place)
+        seen.add(inode)
         with os.scandir(where) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 path = Path(entry.path)
@@ -46,15 +46,15 @@ def listed_files(folder: Path) -> list[Path]:
                     (links if entry.is_symlink() else folders).append(path)
                 elif path.suffix.lower() in SOUND_ENDINGS and entry.is_file():
                     (linked if entry.is_symlink() else found).append(path)
-    known = {_place(file) for file in found} if linked else set()
+    known = {_inode(file) for file in found} if linked else set()
     for file in linked:
-        if (place := _place(file)) not in known:
-            known.add(place)
+        if (inode := _inode(file)) not in known:
+            known.add(inode)
             found.append(file)
     return sorted(found)
 
 
-def _place(path: Path) -> tuple[int, int]:
-    """What is the same for all names of a folder or file."""
+def _inode(path: Path) -> tuple[int, int]:
+    """An identity that all names of a folder or file share."""
     found = path.stat()
     return found.st_dev, found.st_ino

@@ -1,6 +1,6 @@
-"""From recordings to the excerpts that a network hears: place, cut, filter, add background, set the level.
+"""From recordings to the excerpts that a network is trained on: position, cut, filter, add background, set the level.
 
-Every function that draws at random takes the generator: the same generator gives the same excerpt.
+Every random function takes a generator: the same generator gives the same excerpt.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,13 @@ Positive = Annotated[float, Meta(gt=0)]
 KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink": 1}
 N_VOICES = (1, 6)
 _LEVEL_OF_VOICES = 0.1
-_SHORTEST = 32  # samples in which a phase vocoder has frames to work on
+_SHORTEST = 32  # samples that a phase vocoder needs
 
 
 def word_span(samples: Samples, sample_rate: int) -> tuple[int, int]:
-    """First sample of the word and the one past its last: where 50 ms of sound come within 30 dB of the loudest 50 ms.
+    """First sample of the word and one past its last: from the first to the last 50 ms within 30 dB of the loudest 50 ms.
 
-    Of silence, all of it.
+    The whole recording if it is silent.
     """
     hop = sample_rate // 20
     padded = np.pad(samples, (0, -len(samples) % hop))
@@ -38,7 +38,7 @@ def word_span(samples: Samples, sample_rate: int) -> tuple[int, int]:
 
 
 def excerpt(samples: Samples, n_samples: int, *, center: int) -> Samples:
-    """`n_samples` around a sample, with silence where the recording has ended or not begun."""
+    """`n_samples` around a sample, padded with silence beyond the ends of the recording."""
     first = center - n_samples // 2
     inside = samples[max(first, 0) : max(first + n_samples, 0)]
     before = max(-first, 0)
@@ -46,7 +46,7 @@ def excerpt(samples: Samples, n_samples: int, *, center: int) -> Samples:
 
 
 def word_in_the_middle(samples: Samples, n_samples: int, sample_rate: int) -> Samples:
-    """The excerpt whose middle is the middle of the word; a recording of just this length has been cut already, and is left."""
+    """The excerpt centred on the word; a recording of exactly this length was cut before and is returned unchanged."""
     if len(samples) == n_samples:
         return samples
     start, stop = word_span(samples, sample_rate)
@@ -54,7 +54,7 @@ def word_in_the_middle(samples: Samples, n_samples: int, sample_rate: int) -> Sa
 
 
 def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
-    """Eighth-order Butterworth low-pass, forwards only; `cutoff` in Hz, above half the sample rate it filters nothing."""
+    """Eighth-order Butterworth low-pass, forwards only; `cutoff` in Hz, without effect above half the sample rate."""
     if cutoff >= sample_rate / 2:
         return samples
     sections = scipy.signal.butter(8, cutoff, fs=sample_rate, output="sos")
@@ -62,8 +62,8 @@ def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
 
 
 def between(limits: tuple[float, float], rng: np.random.Generator) -> float:
-    """A number drawn between two; numpy refuses -0 above 0."""
-    return rng.uniform(limits[0], limits[1] + 0.0)
+    """Draw a number between two limits."""
+    return rng.uniform(limits[0], limits[1] + 0.0)  # numpy rejects the limits 0 and -0
 
 
 def mix(speech: Samples, background: Samples, snr: float) -> Samples:
@@ -89,7 +89,7 @@ def speech_shaped(rng: np.random.Generator, speech: Samples) -> Samples:
 
 
 def stretched(samples: Samples, rate: float) -> Samples:
-    """A recording `rate` times as fast, its pitch unchanged; one of less than 32 samples is left."""
+    """A recording `rate` times as fast, its pitch unchanged; one of fewer than 32 samples is unchanged."""
     from librosa.effects import time_stretch
 
     if len(samples) < _SHORTEST:
@@ -98,7 +98,7 @@ def stretched(samples: Samples, rate: float) -> Samples:
 
 
 def shifted(samples: Samples, semitones: float, sample_rate: int) -> Samples:
-    """A recording so many semitones higher, its duration unchanged; one of less than 32 samples is left."""
+    """A recording shifted up by this many semitones, its duration unchanged; one of fewer than 32 samples is unchanged."""
     from librosa.effects import pitch_shift
 
     if len(samples) < _SHORTEST:
@@ -107,21 +107,21 @@ def shifted(samples: Samples, semitones: float, sample_rate: int) -> Samples:
 
 
 def _window(samples: Samples) -> int:
-    """The window of librosa, 2048 samples, or the longest power of two that fits into a shorter recording."""
+    """Librosa's default window, 2048 samples, or the longest power of two that fits into a shorter recording."""
     return int(min(2048, 1 << (len(samples).bit_length() - 1)))
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Recordings to draw excerpts from, each between two shares of its length.
+    """Recordings to draw excerpts from, each within a part of its length.
 
     Parameters
     ----------
     recordings : sequence of array [shape=(samples,)]
     members : range, optional
-        Which of them belong to the pool. Default all.
+        Indices of the recordings in the pool. Default: all.
     part : tuple of float
-        From 0, the beginning, to 1, the end. Default all.
+        Start and end of the part, from 0 (the beginning) to 1 (the end). Default: the whole recording.
     """
 
     recordings: Sequence[Samples] = ()
@@ -132,7 +132,7 @@ class Pool:
         return len(self.recordings if self.members is None else self.members)
 
     def draw(self, rng: np.random.Generator, n_samples: int) -> tuple[int, Samples]:
-        """The number of a recording and an excerpt of it, both random; what is too short is repeated."""
+        """The index of a random recording and a random excerpt of it, repeated if it is too short."""
         index = int(rng.integers(len(self))) + (0 if self.members is None else self.members.start)
         recording = self.recordings[index]
         first, stop = (round(len(recording) * share) for share in self.part)
@@ -147,20 +147,20 @@ class Backgrounds:
     Parameters
     ----------
     voices : Pool
-        Speech of people: for ``babble``, and for the spectrum of ``speech_shaped`` noise.
+        Speech, for ``babble`` and for the spectrum of ``speech_shaped`` noise.
     noises : Pool
-        Other recorded sound: for ``noise``.
+        Other recorded sounds, for ``noise``.
     clips : Pool
-        Labelled clips themselves: for ``clips``.
+        Labelled clips, for ``clips``.
     kinds : mapping of str to float
-        How often each kind is drawn, in proportion. A kind without recordings is left out.
+        Relative frequency of each kind. A kind without recordings is left out.
     n_voices : tuple of int
-        Fewest and most voices in a babble.
+        Minimum and maximum number of voices in a babble.
 
     Raises
     ------
     AudioMetamerError
-        If there is no such kind, or no kind can be drawn.
+        If a kind does not exist, or no kind can be drawn.
     """
 
     voices: Pool = field(default_factory=Pool)
@@ -175,13 +175,13 @@ class Backgrounds:
             raise AudioMetamerError(f"there is no kind of background {', '.join(sorted(unknown))}; there are {known}")
         if not 1 <= self.n_voices[0] <= self.n_voices[1]:
             raise AudioMetamerError(
-                f"n_voices is {self.n_voices}; it must be the fewest, at least 1, and the most voices of a babble"
+                f"n_voices is {self.n_voices}; it must be the minimum (at least 1) and the maximum number of voices in a babble"
             )
         if not self._weights():
             raise AudioMetamerError(f"there are no recordings for background of kind {', '.join(self.kinds) or '(none named)'}")
 
     def _sources(self) -> dict[str, tuple[bool, Callable[[np.random.Generator, int], tuple[int | None, Samples]]]]:
-        """By kind: whether there is something to draw from, and what draws."""
+        """By kind: whether it has recordings, and the function that draws a background."""
         return {
             "babble": (len(self.voices) > 0, self._babble),
             "speech_shaped": (len(self.voices) > 0, self._speech_shaped),
@@ -195,7 +195,7 @@ class Backgrounds:
         return {kind: weight for kind, weight in self.kinds.items() if weight > 0 and sources[kind][0]}
 
     def draw(self, rng: np.random.Generator, n_samples: int) -> tuple[str, int | None, Samples]:
-        """A background: its kind, the number of the recording in its pool if it is one, its samples."""
+        """A background: its kind, the index of the recording in its pool if it is a recording, and its samples."""
         weights = self._weights()
         shares = np.array(list(weights.values())) / sum(weights.values())
         kind = list(weights)[int(rng.choice(len(weights), p=shares))]
@@ -223,25 +223,26 @@ class Augmentation:
     snr : tuple of float
         Range of signal-to-noise ratios, in dB, uniform. Default −10 to 10 (Feather et al. 2023).
     quiet : float
-        Share of excerpts without background. Default 0.
+        Proportion of excerpts without background. Default 0.
     centered : float
-        Share of excerpts with the word in the middle; in the others it lies anywhere. Of speech that is longer than the
-        excerpt these others are any part. Default 1.
+        Proportion of excerpts with the word in the middle; in the others its position is random. From speech longer than the
+        excerpt, these others are cut at a random position. Default 1.
     low_pass : float
-        Half of it is the share of excerpts whose speech is low-passed, so that the bandwidth of a source tells nothing, and the
-        share that is low-passed once the background is in, independently. Default 0.
+        With half this probability the speech is low-passed, so that the bandwidth of a source carries no information, and
+        independently, with the same probability, the mixture is low-passed. Default 0.
     cutoff : tuple of float
-        Range of the cut-off, in Hz, uniform in its logarithm. Default 2500 to 9000.
+        Range of the cut-off frequency in Hz, log-uniform. Default 2500 to 9000.
     noise_floor : float
-        Share with white noise 25 to 60 dB below, which hides where a recording's own noise ends. Default 0.
+        Proportion with white noise 25 to 60 dB below the speech, which masks the ends of a recording's own noise. Default 0.
     speed : float
-        Recordings are played faster or slower by up to this factor, which shifts their pitch too. Default 1: not.
+        Maximum factor by which recordings are played faster or slower, which also shifts their pitch. Default 1: unchanged.
     stretch : float
-        Recordings are made faster or slower by up to this factor at their own pitch (phase vocoder of librosa). Default 1: not.
+        Maximum factor by which recordings are made faster or slower at constant pitch (librosa's phase vocoder). Default 1:
+        unchanged.
     pitch : float
-        Recordings are shifted up or down by up to so many semitones at their own speed. Default 0: not.
+        Maximum shift up or down, in semitones, at constant speed. Default 0: unchanged.
     gain : tuple of float
-        Range of gains after the level has been set, in dB, uniform. Default none.
+        Range of gains in dB after the level is set, uniform. Default: none.
     """
 
     snr: tuple[Decibels, Decibels] = (-10.0, 10.0)
@@ -262,8 +263,8 @@ class Augmentation:
                 raise ValueError(f"{name} is [{low:g}, {high:g}]; the smaller number comes first")
 
     def speech(self, samples: Samples, rng: np.random.Generator, *, n_samples: int, sample_rate: int) -> Samples:
-        """An excerpt of a recording, before background comes in."""
-        is_cut = len(samples) == n_samples  # by whoever made the data set: the word is where it should be
+        """An excerpt of a recording, before background is added."""
+        is_cut = len(samples) == n_samples  # by the authors of the data set: the word is in place
         samples = self._played(samples, rng, sample_rate)
         start, stop = (0, len(samples)) if is_cut else word_span(samples, sample_rate)
         spare = abs(n_samples - (stop - start)) // 2
@@ -276,11 +277,11 @@ class Augmentation:
         return self._filtered(sound, rng, sample_rate)
 
     def finished(self, sound: Samples, rng: np.random.Generator, *, level: float, sample_rate: int) -> Samples:
-        """The mixture, low-passed or not, at its level; mean 0."""
+        """Finish a mixture: perhaps low-pass it, remove its mean, set its level."""
         return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (between(self.gain, rng) / 20))
 
     def _played(self, samples: Samples, rng: np.random.Generator, sample_rate: int) -> Samples:
-        """Faster or slower, higher or lower; nothing is drawn for what is off, so that other draws stay as they are."""
+        """Change speed and pitch; nothing is drawn for a change that is off, which keeps the other draws the same."""
         if self.speed != 1 and len(samples) > 1:
             times = np.arange(0, len(samples) - 1, self.speed ** rng.uniform(-1, 1))
             samples = np.interp(times, np.arange(len(samples)), samples).astype(np.float32)

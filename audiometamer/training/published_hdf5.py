@@ -22,8 +22,8 @@ FILES = {"train": "train_*/JSIN_all__run_*.h5", "valid": "valid_*/JSIN_all__run_
 _SIGNAL, _NOISE = "sources/signal/signal", "sources/noise/signal"
 _CLASSES = {"word": "sources/signal/word_int", "speaker": "sources/signal/speaker_int"}
 _SOUNDS = "sources/noise/labels_binary_via_int"
-_MOST_ROWS, _MOST_FLAGS = 1_000_000, 2_000_000_000  # of a file; all that were published have 230,000 rows of 516 classes
-_LARGEST_PIECE = 1 << 28  # bytes that must be held to read a number
+_MOST_ROWS, _MOST_FLAGS = 1_000_000, 2_000_000_000  # of a file; all published files have 230,000 rows of 516 classes
+_LARGEST_PIECE = 1 << 28  # bytes that must be in memory to read a number
 _BLOCK = 1 << 24  # labels at a time
 
 
@@ -31,13 +31,13 @@ def open_published_hdf5(folder: Path) -> list[Recording]:
     """Every row of the files, as a recording whose background is the noise of the same row.
 
     ``train_*`` is the split ``train``, ``valid_*`` the split ``valid``. A recording has labels of the tasks ``word`` and
-    ``speaker``, its background of the task ``noise``, of which none, one or several hold. Classes have the names of the label
-    file in the folder; those without one there are named by their number.
+    ``speaker``, its background has none, one or several labels of the task ``noise``. Classes are named by the
+    label file in the folder, or by their number.
 
     Raises
     ------
     AudioMetamerError
-        If there are no such files, one cannot be read or lacks a dataset, or h5py is not installed.
+        If there are no such files, a file cannot be read or lacks a dataset, or h5py is not installed.
     """
     label_file = folder / LABEL_FILE
     names = read_label_file(label_file) if label_file.exists() else {}
@@ -53,7 +53,7 @@ def open_published_hdf5(folder: Path) -> list[Recording]:
 
 @dataclass(eq=False)
 class _Table:
-    """One file: labels of all its rows in memory, samples read when they are asked for."""
+    """One file: labels of all its rows in memory, samples read on demand."""
 
     path: Path
     split: str
@@ -100,7 +100,7 @@ class _Table:
         return names[number] if 0 <= number < len(names) else str(number)
 
     def _file(self) -> Any:
-        """The file, opened by this process: HDF5 does not allow one that was opened before a fork to be read on both sides."""
+        """The file, opened by this process: HDF5 cannot read a file in both processes after a fork."""
         process, file = self._handle or (0, None)
         if process != os.getpid():
             if file is not None:
@@ -114,7 +114,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What was said in a row, or the noise of a row."""
+    """The speech or the noise of a row."""
 
     table: _Table
     row: int
@@ -152,34 +152,34 @@ def _open(path: Path) -> Any:
         raise AudioMetamerError(f"{path} needs h5py, which is not installed: pip install 'audiometamer[train]'") from error
     if not path.is_file():
         raise AudioMetamerError(f"{path} is not a file")
-    with _told(f"{path} cannot be read as HDF5"):
+    with _one_line_errors(f"{path} cannot be read as HDF5"):
         return h5py.File(path, "r")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Whatever HDF5 raises at broken files, of which there is no complete list, as one line."""
+def _one_line_errors(what: str) -> Iterator[None]:
+    """Turn any error that HDF5 raises for a broken file, of which there is no complete list, into one line."""
     try:
         yield
     except AudioMetamerError:
         raise
     except Exception as error:
-        reason = error.args[0] if isinstance(error, KeyError) else first_line(error)  # the text of a KeyError is in quotes
+        reason = error.args[0] if isinstance(error, KeyError) else first_line(error)  # str() of a KeyError adds quotes
         raise AudioMetamerError(f"{what}: {reason}") from error
 
 
 def _dataset(file: Any, path: Path, dataset: str) -> Any:
-    """A table of numbers that lies in the file itself, all of it, in pieces that fit into memory.
+    """A numeric dataset stored completely in the file itself, in chunks that fit into memory.
 
     Raises
     ------
     AudioMetamerError
-        If it is missing or something else: what leads to another file could be any file of this computer, and what was never
-        written takes no room in the file and any amount in memory.
+        If it is missing or of another kind: a link could lead to any file of this computer, and data that were never written
+        take no space in the file but any amount of memory.
     """
     import h5py
 
-    with _told(f"{path}: dataset {dataset} cannot be opened"):
+    with _one_line_errors(f"{path}: dataset {dataset} cannot be opened"):
         place = file
         for name in dataset.split("/"):
             if not isinstance(place, h5py.Group) or name not in place:
@@ -190,7 +190,7 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
         if not isinstance(place, h5py.Dataset) or place.shape is None or place.dtype.kind not in "biuf":
             raise AudioMetamerError(f"{path}: {dataset} is not a table of numbers")
         if place.external or place.is_virtual:
-            raise AudioMetamerError(f"{path}: the numbers of {dataset} lie in other files; write them into this one")
+            raise AudioMetamerError(f"{path}: the numbers of {dataset} are stored in other files; write them into this one")
         piece = math.prod(place.chunks or place.shape[1:]) * place.dtype.itemsize
         if piece > _LARGEST_PIECE:
             raise AudioMetamerError(f"{path}: {dataset} is in pieces of {piece:,} bytes; at most {_LARGEST_PIECE:,} are read")
@@ -200,7 +200,7 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
 
 
 def _is_written(table: Any) -> bool:
-    """Whether there is something in the file for every number of a table."""
+    """Whether every number of a dataset is stored in the file."""
     if table.chunks is None:
         return bool(table.id.get_storage_size() >= table.size * table.dtype.itemsize)
     needed = math.prod(-(-length // chunk) for length, chunk in zip(table.shape, table.chunks, strict=True))
@@ -208,22 +208,22 @@ def _is_written(table: Any) -> bool:
 
 
 def _rows(file: Any, path: Path, dataset: str, row: int | slice = slice(None)) -> NDArray[Any]:
-    """Rows of a table that `_dataset` has found to be one."""
-    with _told(f"{path}: {dataset} cannot be read"):
+    """Rows of a dataset that `_dataset` has checked."""
+    with _one_line_errors(f"{path}: {dataset} cannot be read"):
         return np.asarray(file[dataset][row])
 
 
 def _numbers(file: Any, path: Path, dataset: str) -> NDArray[np.int32]:
     """Class numbers of all rows, [shape=(rows,)]."""
     numbers = _rows(file, path, dataset).reshape(-1)
-    whole = numbers.astype(np.int32) if (np.abs(numbers.astype(np.float64)) < 2**31).all() else np.zeros(0, dtype=np.int32)
-    if not np.array_equal(whole, numbers):
-        raise AudioMetamerError(f"{path}: {dataset} holds values that are no class numbers, such as NaN, 0.5 or 2^31")
-    return whole
+    integers = numbers.astype(np.int32) if (np.abs(numbers.astype(np.float64)) < 2**31).all() else np.zeros(0, dtype=np.int32)
+    if not np.array_equal(integers, numbers):
+        raise AudioMetamerError(f"{path}: {dataset} holds values that cannot be class numbers, such as NaN, 0.5 or 2^31")
+    return integers
 
 
 def _flags(file: Any, path: Path, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The noises of each row, one bit per class, [shape=(rows, classes / 8)]; read in blocks of rows."""
+    """The noise labels of each row, one bit per class, [shape=(rows, classes / 8)]; read in blocks of rows."""
     step = max(_BLOCK // max(shape[1], 1), 1)
     flags = np.zeros((shape[0], -(-shape[1] // 8)), dtype=np.uint8)
     for first in range(0, shape[0], step):

@@ -1,4 +1,4 @@
-"""The recipe that trains a network: a TOML file, checked."""
+"""Recipes for training: TOML files, checked."""
 
 import math
 from pathlib import Path
@@ -24,12 +24,13 @@ class TaskRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     labels : list of str, optional
-        Its classes, in order; recordings of other classes count as without a label. Default: all labels of this task in split
-        ``train``, sorted.
+        Names of the classes, in order; recordings of other classes count as unlabelled. Default: all labels of this task in
+        split ``train``, sorted.
     weight : float
-        Factor on its loss. Default 1.
+        Weight of the loss. Default 1.
     multi : bool
-        Several labels for a sound: sigmoids and binary cross-entropy in place of softmax and cross-entropy. Default False.
+        Whether sounds can have several labels: sigmoids and binary cross-entropy instead of softmax and cross-entropy. Default
+        False.
     """
 
     labels: list[str] | None = None
@@ -38,22 +39,23 @@ class TaskRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The optimiser and how its learning rate goes.
+    """The optimiser and its learning-rate schedule.
 
     Parameters
     ----------
     name : {"AdamW", "SGD"}
     learning_rate, weight_decay : float
     momentum : float
-        Of SGD. Default 0.9.
+        Momentum of SGD. Default 0.9.
     schedule : {"cosine", "steps", "constant"}
-        The rate falls to 0 along a cosine, or by `factor` after every `every` epochs, or not. Default "cosine".
+        The rate falls to 0 along a cosine, is multiplied by `factor` after every `every` epochs, or stays constant. Default
+        "cosine".
     warm_up : float
-        Share of all steps in which it rises from 0 along a line. Default 0.
+        Fraction of all steps over which the rate rises linearly from 0. Default 0.
     every : int
-        Default 50.
+        Epochs between changes of the schedule "steps". Default 50.
     factor : float
-        Default 0.1.
+        Factor of each change of the schedule "steps". Default 0.1.
     """
 
     name: Literal["AdamW", "SGD"] = "AdamW"
@@ -66,7 +68,7 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     factor: Positive = 0.1
 
     def rate(self, step: int, *, per_epoch: int, epochs: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """The learning rate at a step, counted from 0."""
         warm_up = self.warm_up * per_epoch * epochs
         if step < warm_up:
             return self.learning_rate * (step + 1) / warm_up
@@ -79,9 +81,9 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class BackgroundRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What is heard behind the speech; see `audiometamer.training.mixing.Backgrounds`.
+    """The background of the speech; see `audiometamer.training.mixing.Backgrounds`.
 
-    A recording that its data set has paired with a background always has that one.
+    A recording that its data set pairs with a background is always mixed with that one.
     """
 
     kinds: dict[str, float] = msgspec.field(default_factory=lambda: dict(KINDS))
@@ -89,39 +91,39 @@ class BackgroundRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What is trained, on what, and how.
+    """A training recipe: the network, its tasks, and how it is trained.
 
     Parameters
     ----------
     name : str
-        Of the model.
+        Name of the model.
     tasks : dict of str to TaskRecipe
     network, front_end : NetworkCard, FrontEndCard
-        As in a model's card.
+        Network and front end, as in a model's card.
     sample_rate : int
-        Hz. Default 20,000.
+        In Hz. Default 20,000.
     duration : float
-        Seconds. Default 2.
+        In seconds. Default 2.
     level : float
         RMS of every excerpt. Default 0.1.
     seed : int
-        Of the initial weights, the order of clips and every augmentation. Default 0.
+        Random seed of the initial weights, the order of clips and the augmentation. Default 0.
     epochs, batch_size : int
     balanced : str, optional
-        A task whose classes are made equally frequent. Default: every recording once in an epoch.
+        Task whose classes are drawn equally often. Default: every recording once in an epoch.
     optimizer : OptimizerRecipe
     augmentation : Augmentation
     background : BackgroundRecipe
     adversary : Adversary, optional
         Perturbs every training batch.
     training_front_end : dict
-        Options of the front end that differ in training only.
+        Options of the front end that differ in training.
     test_snrs : tuple of float
-        In dB, besides quiet.
+        Signal-to-noise ratios of the tests, in dB, besides quiet.
     test_adversaries : list of Adversary
-        The network is tested under these, in quiet.
+        Attacks of the tests, in quiet.
     null_pairs : int
-        Random pairs of training excerpts in the null distribution, at least. Default 1,000,000.
+        Minimum number of random pairs of training excerpts in the null distribution. Default 1,000,000.
     description, licence : str
     data : dict of str to str
         Source and licence of each part of the data.
@@ -154,7 +156,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def n_samples(self) -> int:
-        """Of an excerpt."""
+        """Number of samples in an excerpt."""
         return round(self.sample_rate * self.duration)
 
 
@@ -164,12 +166,12 @@ def shipped_recipes() -> list[str]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe: of that path, or shipped under that name.
+    """The file of a recipe, by its path or by the name of a shipped recipe.
 
     Raises
     ------
     AudioMetamerError
-        If there is neither.
+        If neither exists.
     """
     if (path := Path(name)).is_file():
         return path

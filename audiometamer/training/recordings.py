@@ -1,4 +1,4 @@
-"""What a network is trained on: recordings with their labels and splits, read when they are needed."""
+"""Recordings to train on, with labels and splits; their samples are read when needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,15 +29,15 @@ class Recording(Protocol):
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of classes by task; a task that it has no label for is missing."""
+        """Names of classes by task; tasks without a label are missing."""
 
     @property
     def background(self) -> "Recording | None":
-        """The background that the data set has paired with it, if any."""
+        """The background that the data set pairs with it, if any."""
 
     @property
     def seconds(self) -> float:
-        """Its length, known without reading its samples."""
+        """Duration, known without reading the samples."""
 
     def read(self) -> tuple[Samples, int]:
         """Mono samples [shape=(samples,)] and their rate in Hz.
@@ -45,7 +45,7 @@ class Recording(Protocol):
         Raises
         ------
         AudioMetamerError
-            If it cannot be read, is empty or silent, or holds NaN or infinity; names the recording.
+            If the recording cannot be read, is empty or silent, or holds NaN or infinity; names the recording.
         """
 
 
@@ -73,7 +73,7 @@ class AudioFile:
 
 @dataclass(frozen=True, slots=True)
 class AudioPart:
-    """A part of a recording in a file, between two times in s."""
+    """A part of a recording in a file, between two times in seconds."""
 
     path: Path
     split: str
@@ -96,12 +96,12 @@ class AudioPart:
 
 
 def checked(samples: Samples, name: str, *, may_be_silent: bool = False) -> Samples:
-    """The samples, if there is sound in them.
+    """Return the samples after checking that they hold sound.
 
     Raises
     ------
     AudioMetamerError
-        If they are none, silent, or not all finite.
+        If they are empty, silent or not all finite.
     """
     if not len(samples):
         raise AudioMetamerError(f"{name} holds no samples")

@@ -1,4 +1,4 @@
-"""One training run: a network, its optimiser, its checkpoints, and where it is."""
+"""One training run: a network, its optimiser, its progress and its checkpoints."""
 
 import hashlib
 import io
@@ -23,17 +23,17 @@ from audiometamer.models.model_folder import build_model
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
-from audiometamer.training.corpus import Batch, Corpus, Task, TrainingSet
+from audiometamer.training.corpus import ClassificationTask, Corpus, TrainingBatch, TrainingSet
 from audiometamer.training.distributed import Processes, share_batch_norm
-from audiometamer.training.journal import EventFiles, Row, draw_learning_curve, write_table
+from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
-from audiometamer.training.testing import Condition, TestSet
+from audiometamer.training.testing import TestCondition, TestSet
 
 Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"
-PREVIOUS = "checkpoint-previous.pt"  # used if the latest turns out to be broken
-TRAINING_SHARE = 0.95  # of the progress that is reported; the rest is testing
+PREVIOUS = "checkpoint-previous.pt"  # used if the latest is broken
+TRAINING_SHARE = 0.95  # fraction of the reported progress; the rest is testing
 
 
 def existing_checkpoints(out: Path) -> list[Path]:
@@ -45,10 +45,10 @@ class RunState(NamedTuple):
     """The progress of a run: what it needs, besides network and optimiser, to resume as if it had never stopped."""
 
     epoch: int = 0
-    step: int = 0  # of the epoch
+    step: int = 0  # within the epoch
     seconds: float = 0.0
     totals: tuple[tuple[float, ...], ...] = ()  # of the current epoch, by task: loss, correct answers, labelled sounds
-    rows: tuple[Row, ...] = ()  # of the log, one for each complete epoch
+    rows: tuple[EpochRow, ...] = ()  # the log, with a row for each complete epoch
 
 
 class TrainingRun:
@@ -101,16 +101,16 @@ class TrainingRun:
         else:
             self.optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
         self.state = RunState()
-        self._broken: list[Path] = []  # checkpoints to be set aside once another is written
+        self._broken: list[Path] = []  # checkpoints to set aside once another is written
         self._resume()
-        place = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
-        if float(group.total(place)) != group.count * float(place):
-            raise AudioMetamerError(f"the processes find different checkpoints in {out}; it must be a folder that they share")
+        position = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
+        if float(group.total(position)) != group.count * float(position):
+            raise AudioMetamerError(f"the processes find different checkpoints in {out}; they must share this folder")
 
     def fit(self, workers: int) -> float:
         """Train to the end; return the hours taken, without interruptions."""
         per_epoch = self.training_set.batches_per_epoch
-        began, seconds = time.monotonic(), self.state.seconds
+        start, seconds = time.monotonic(), self.state.seconds
         with catch_interrupts() as was_interrupted, EventFiles(self.out / "events") as events:
             if self.state.step == per_epoch:  # interrupted between the last step of an epoch and its end
                 self._end_epoch(events)
@@ -126,7 +126,7 @@ class TrainingRun:
                     self._save()
                     raise batch
                 self._step(batch)
-                self.state = self.state._replace(step=self.state.step + 1, seconds=seconds + time.monotonic() - began)
+                self.state = self.state._replace(step=self.state.step + 1, seconds=seconds + time.monotonic() - start)
                 if self.state.step == per_epoch:
                     self._end_epoch(events)
                 self._report(per_epoch)
@@ -135,12 +135,12 @@ class TrainingRun:
                     raise KeyboardInterrupt
         return self.state.seconds / 3600
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: TrainingBatch) -> None:
         """Take one step of the optimiser and add to the totals of the epoch."""
         recipe, epoch, step = self.recipe, self.state.epoch, self.state.step
         entropy = np.random.SeedSequence([recipe.seed, epoch, step, self.group.rank])
         seed = int(entropy.generate_state(1, np.uint64)[0] >> 1)
-        torch.manual_seed(seed)  # for dropout: a resumed run draws what an unbroken one would
+        torch.manual_seed(seed)  # for dropout: a resumed run draws the same numbers as an uninterrupted one
         per_epoch = self.training_set.batches_per_epoch
         done = epoch * per_epoch + step
         rate = recipe.optimizer.rate(done, per_epoch=per_epoch, epochs=recipe.epochs)
@@ -150,16 +150,16 @@ class TrainingRun:
         targets = {task: t.to(self.device) for task, t in batch.targets.items()}
         adversary = recipe.adversary and recipe.adversary.after(done / (per_epoch * recipe.epochs))
         generator = torch.Generator(self.device).manual_seed(seed)
-        heard = self._training_input(batch.sounds.to(self.device), targets, adversary, generator)
+        inputs = self._training_input(batch.sounds.to(self.device), targets, adversary, generator)
         self.model.network.train().requires_grad_(True)
-        logits = self.model.logits(self.model.network(heard))
-        stats, loss = [], heard.new_zeros(())
+        logits = self.model.logits(self.model.network(inputs))
+        stats, loss = [], inputs.new_zeros(())
         for name, task in self.corpus.tasks.items():
             total, count = testing.summed_loss(logits[name], targets[name], task)
-            everywhere = self.group.total(count)
-            loss = loss + recipe.tasks[name].weight * total / everywhere.clamp(min=1)
-            right = total.new_zeros(()) if task.multi else (logits[name].argmax(1) == targets[name]).sum()
-            stats.append(torch.stack([total.detach(), right.to(total.dtype), count.to(total.dtype)]))
+            total_count = self.group.total(count)
+            loss = loss + recipe.tasks[name].weight * total / total_count.clamp(min=1)
+            correct = total.new_zeros(()) if task.multi else (logits[name].argmax(1) == targets[name]).sum()
+            stats.append(torch.stack([total.detach(), correct.to(total.dtype), count.to(total.dtype)]))
         found = self.group.total(torch.stack(stats)).tolist()
         if not all(math.isfinite(value) for row in found for value in row):
             raise AudioMetamerError(
@@ -194,10 +194,10 @@ class TrainingRun:
         if adversary is not None and adversary.at == "waveform":
             sounds = adversary.perturbed(sounds, lambda x: loss(front_end(x)), generator=generator).clamp(*self.model.bounds)
         with torch.no_grad():
-            heard: Tensor = front_end(sounds)
+            cochleagrams: Tensor = front_end(sounds)
         if adversary is not None and adversary.at == "cochleagram":
-            heard = adversary.perturbed(heard, loss, generator=generator)
-        return heard
+            cochleagrams = adversary.perturbed(cochleagrams, loss, generator=generator)
+        return cochleagrams
 
     def _end_epoch(self, events: EventFiles) -> None:
         """Log the epoch; write a checkpoint before and after its validation."""
@@ -207,12 +207,12 @@ class TrainingRun:
                 f"(now {self.recipe.optimizer.learning_rate:g}) and start again in another folder"
             )
         self._save()
-        row: Row = {"epoch": self.state.epoch + 1, "loss": 0.0}
-        for (name, task), (total, right, count) in zip(self.corpus.tasks.items(), self.state.totals, strict=True):
+        row: EpochRow = {"epoch": self.state.epoch + 1, "loss": 0.0}
+        for (name, task), (total, correct, count) in zip(self.corpus.tasks.items(), self.state.totals, strict=True):
             row["loss"] += self.recipe.tasks[name].weight * total / max(count, 1)
             row[f"{name}_loss"] = total / max(count, 1)
             if not task.multi:
-                row[f"{name}_accuracy"] = right / max(count, 1)
+                row[f"{name}_accuracy"] = correct / max(count, 1)
         row |= self._validation()
         row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         row["seconds"] = round(self.state.seconds, 1)
@@ -221,14 +221,14 @@ class TrainingRun:
         if self.group.is_first:
             events.write(row)
 
-    def _validation(self) -> Row:
+    def _validation(self) -> EpochRow:
         """Accuracies on split ``valid``, in quiet; empty if there is no such split."""
-        row: Row = {}
+        row: EpochRow = {}
         if self.group.is_first and self.corpus.recordings["valid"]:
             self.model.eval().requires_grad_(False)
-            valid = make_test_set(self.recipe, self.corpus, "valid").examples(Condition())
-            for task, found in testing.answers(self.model, valid, self.corpus.tasks).items():
-                row[f"valid_{task}_accuracy"] = found.share()
+            valid = make_test_set(self.recipe, self.corpus, "valid").examples(TestCondition())
+            for task, found in testing.collect_answers(self.model, valid, self.corpus.tasks).items():
+                row[f"valid_{task}_accuracy"] = found.proportion_correct()
         self.group.wait()
         return row
 
@@ -253,7 +253,7 @@ class TrainingRun:
             "recipe": _sha256(msgspec.json.encode(self.recipe)),
             "recordings": self.identity,
         }
-        written = io.BytesIO()  # torch's own writer has errors of its own
+        written = io.BytesIO()  # torch's own writer raises errors of its own
         torch.save(content, written)
         with atomic_write(path := self.out / CHECKPOINT) as temporary:
             temporary.write_bytes(written.getbuffer())
@@ -293,7 +293,7 @@ class TrainingRun:
 
 
 def make_training_set(recipe: Recipe, corpus: Corpus, *, balanced: str | None) -> TrainingSet:
-    """The training excerpts of a recipe; `balanced` is the task whose classes come equally often."""
+    """The training excerpts of a recipe; `balanced` is the task whose classes are drawn equally often."""
     return TrainingSet(
         corpus,
         recipe.augmentation,
@@ -307,12 +307,12 @@ def make_training_set(recipe: Recipe, corpus: Corpus, *, balanced: str | None) -
 
 
 def make_test_set(recipe: Recipe, corpus: Corpus, split: str) -> TestSet:
-    """The test sounds of a split, in the backgrounds kept for tests."""
+    """The test excerpts of a split, with the backgrounds reserved for tests."""
     backgrounds = corpus.backgrounds(KINDS, recipe.background.n_voices, for_tests=True)
     return TestSet(corpus, split, backgrounds, n_samples=recipe.n_samples, level=recipe.level, seed=recipe.seed)
 
 
-def make_card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: Any) -> Card:
+def make_card(recipe: Recipe, tasks: Mapping[str, ClassificationTask], **front_end_options: Any) -> Card:
     """The card of an untrained model, with some options of its front end replaced."""
     front_end = msgspec.structs.replace(recipe.front_end, options=recipe.front_end.options | front_end_options)
     return Card(
@@ -333,8 +333,10 @@ def make_card(recipe: Recipe, tasks: Mapping[str, Task], **front_end_options: An
 
 
 def _identity(corpus: Corpus) -> str:
-    """SHA-256 of the tasks and of the names and labels of all recordings, in order, whatever their folders."""
-    digest = hashlib.sha256(repr(corpus.tasks).encode())
+    """SHA-256 of the tasks and of the names and labels of all recordings, in order, independent of their folders."""
+    # As tasks were written when the class was called Task: checkpoints of version 0.1 are resumed.
+    tasks = ", ".join(f"{name!r}: Task(labels={task.labels!r}, multi={task.multi!r})" for name, task in corpus.tasks.items())
+    digest = hashlib.sha256(f"{{{tasks}}}".encode())
     for split, found in corpus.recordings.items():
         for recording in found:
             digest.update(repr((split, Path(recording.name).name, dict(recording.labels))).encode())

@@ -1,16 +1,16 @@
 """Data sets on disk, of several layouts, as recordings with labels and splits.
 
-A data set is named by its path, if that shows its layout, or as ``KIND:PATH``:
+A data set is named by its path, if its layout can be recognised, or as ``KIND:PATH``:
 
 ``clips``
     A folder with ``clips.csv``, or a CSV file: columns ``path`` (relative to the file), ``split`` (train, valid, test or
-    background), and one for each task, with labels separated by ``;``, empty where there is none.
+    background), and one for each task, with labels separated by ``;``, empty if unlabelled.
 ``tree``
-    ``PATH/<split>/<class>/…`` with audio files at any depth; ``PATH/background/…`` without classes. The classes are words, or of
-    another task: ``tree.speaker:PATH``. Without folders of splits, ``PATH/<class>/…``: of each class, in the order of the SHA-256
-    of their paths below PATH, the first recording is for training, the next tenth (at least one) is test, the next tenth valid,
-    and the rest training. Splits may be in capitals, and be called training, validation, val, dev or testing;
-    ``_background_noise_`` is background too.
+    ``PATH/<split>/<class>/…`` with audio files at any depth; ``PATH/background/…`` without classes. The classes are words, or
+    those of another task: ``tree.speaker:PATH``. Without folders of splits, ``PATH/<class>/…``: of each class, in the order of
+    the SHA-256 of their paths below PATH, the first recording is for training, the next tenth (at least one) is test, the next
+    tenth valid, and the rest training. Names of splits may be in upper case, and training, validation, val, dev and testing are
+    accepted; ``_background_noise_`` is background too.
 ``speechcommands``, ``commonvoice``, ``librispeech``, ``vctk``, ``timit``, ``timit.word``
     Published data sets as unpacked, under any name: see `audiometamer.training.layouts`.
 ``hdf5``
@@ -37,13 +37,13 @@ _SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
     "test": "test", "testing": "test", "background": "background", "_background_noise_": "background",
 }  # fmt: skip
-_SPLITS = frozenset({"train", "valid", "test"})  # by which a tree is known to have some
+_SPLITS = frozenset({"train", "valid", "test"})  # which show that a tree is divided into splits
 _SPEC = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(\.(?P<task>\w+))?:(?P<path>.+)")
 _NOT_TASKS = {"path", "split", "source", "seconds", "sample_rate", ""}
 
 
 def open_sources(specs: Sequence[str], notify: Callable[[str], None] = lambda _: None) -> list[Recording]:
-    """The recordings of several data sets; `notify` takes a line for each, with what was recognised in it."""
+    """The recordings of several data sets; `notify` is called with a line for each, stating what was recognised."""
     recordings: list[Recording] = []
     for spec in specs:
         kind, path, own = _opened(spec)
@@ -68,14 +68,14 @@ def open_source(spec: str) -> list[Recording]:
     Raises
     ------
     AudioMetamerError
-        If the path does not exist or shows no known layout, if what is there does not fit its kind, or if a library that reads
+        If the path does not exist or has no known layout, if its content does not fit the kind, or if a library needed to read
         it is not installed.
     """
     return _opened(spec)[-1]
 
 
 def summary(recordings: Sequence[Recording]) -> str:
-    """How many recordings there are in each split, and how many classes of each task."""
+    """Numbers of recordings in each split and of classes in each task, in words."""
     splits = {split: sum(r.split == split for r in recordings) for split in SPLITS}
     classes: dict[str, set[str]] = defaultdict(set)
     for recording in recordings:
@@ -86,7 +86,7 @@ def summary(recordings: Sequence[Recording]) -> str:
 
 
 def _others(kind: str, path: Path, recordings: Sequence[Recording]) -> str:
-    """How many audio files lie there that a published layout does not name, if any."""
+    """State how many audio files are not part of a published layout, if any."""
     if kind in ("clips", "tree", "hdf5") or not path.is_dir():
         return ""
     used = {r.path.resolve() for r in recordings if isinstance(r, AudioFile | AudioPart)}
@@ -112,7 +112,7 @@ def _opened(spec: str) -> tuple[str, Path, list[Recording]]:
         if kind != "tree" and (kind := f"{kind}.{task}") not in openers:
             raise AudioMetamerError(f"{kind}: is no kind of data set; only tree.TASK: and timit.word: name a task")
     opener = openers.get(kind) or partial(layouts.read_speech, kind)
-    return kind, path, _some(opener(path), f"{path} holds no recordings that can be used")
+    return kind, path, _require(opener(path), f"{path} holds no recordings that can be used")
 
 
 def _recognised(path: Path) -> str:
@@ -126,7 +126,7 @@ def _recognised(path: Path) -> str:
     if any(file.parent != path for file in files):
         return "tree"
     raise AudioMetamerError(
-        f"{path} has none of the layouts that are known ({', '.join(KINDS)}); most simply, give a folder of audio files in "
+        f"{path} has none of the known layouts ({', '.join(KINDS)}); most simply, give a folder of audio files in "
         "<split>/<class>/ or <class>/, or one with a clips.csv"
     )
 
@@ -141,9 +141,7 @@ def _clips(path: Path) -> list[Recording]:
 def _clip(row: TableRow, table: Path) -> Recording:
     path, split = table.parent / row["path"], _SPLIT_NAMES.get(row["split"].strip().lower())
     if split is None:
-        raise AudioMetamerError(
-            f"{table}, line {row.line}: the split is {row['split']!r}; it would be one of {', '.join(SPLITS)}"
-        )
+        raise AudioMetamerError(f"{table}, line {row.line}: the split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
     if not path.is_file():
         raise AudioMetamerError(f"{table}, line {row.line}: {path} is not a file")
     cells = {task: cell.split(";") for task, cell in row.items() if task not in _NOT_TASKS}
@@ -155,7 +153,7 @@ def _tree(path: Path, task: str) -> list[Recording]:
     files = [(file, file.relative_to(path).parts) for file in audio_files(path)]
     if deep := next((file for file, parts in files if _SPLITS.isdisjoint(map(str.lower, parts[:1])) and _is_deep(parts)), None):
         raise AudioMetamerError(
-            f"{deep} lies in a folder of a split, but below another folder: splits come first, as in {path}/train/<class>/; give "
+            f"{deep} is in a split folder below another folder: splits come first, as in {path}/train/<class>/; name "
             "the folder that holds them"
         )
     with_splits = any(parts[0].lower() in _SPLITS for _, parts in files)
@@ -166,32 +164,32 @@ def _tree(path: Path, task: str) -> list[Recording]:
         if split == "background" and below:
             recordings.append(AudioFile(file, split))
         elif with_splits and split is None:
-            raise AudioMetamerError(f"{path / top} is none of the splits {', '.join(SPLITS)}, which lie beside it")
+            raise AudioMetamerError(f"{path / top} is not one of the splits {', '.join(SPLITS)} beside it")
         elif len(below) < 1 + with_splits:
-            raise AudioMetamerError(f"{file} lies in no folder of a class: it would be {file.parent / '<class>' / file.name}")
+            raise AudioMetamerError(f"{file} is in no class folder: expected {file.parent / '<class>' / file.name}")
         elif with_splits and split is not None:
             recordings.append(AudioFile(file, split, {task: (below[0],)}))
         else:
             classes[top].append(file)
     for name, members in classes.items():
-        recordings += [AudioFile(file, split, {task: (name,)}) for file, split in _divided(path, members)]
-    return _some(recordings, f"{path} holds no audio files (.wav, .flac, .mp3 and the like)")
+        recordings += [AudioFile(file, split, {task: (name,)}) for file, split in _split_files(path, members)]
+    return _require(recordings, f"{path} holds no audio files (.wav, .flac, .mp3 and the like)")
 
 
 def _is_deep(parts: Sequence[str]) -> bool:
-    """Whether a split is among the folders below the first."""
+    """Whether a folder below the first is named as a split."""
     return not _SPLITS.isdisjoint(part.lower() for part in parts[1:-1])
 
 
-def _divided(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Files with their splits: the same wherever the data set lies."""
+def _split_files(root: Path, files: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Files with their splits, independent of the location of the data set."""
     files = sorted(files, key=lambda file: hashlib.sha256(file.relative_to(root).as_posix().encode()).digest())
     tenth = max(len(files) // 10, 1)
     splits = ["train"] + ["test"] * tenth + ["valid"] * tenth + ["train"] * len(files)
     return zip(files, splits, strict=False)
 
 
-def _some(recordings: list[Recording], otherwise: str) -> list[Recording]:
+def _require(recordings: list[Recording], error: str) -> list[Recording]:
     if not recordings:
-        raise AudioMetamerError(otherwise)
+        raise AudioMetamerError(error)
     return recordings

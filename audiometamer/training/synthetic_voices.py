@@ -1,7 +1,7 @@
 """Words spoken by the synthetic voices of Debian's `flite` and `espeak-ng`.
 
-``python -m audiometamer.training.synthetic_voices OUT`` makes clips to train on, in many voices, speeds and pitches;
-``--shipped`` makes the clips of ``stimuli/words``: two flite voices at their own speed, which the training clips leave out.
+``python -m audiometamer.training.synthetic_voices OUT`` makes training clips in many voices, speeds and pitches;
+``--shipped`` makes the clips of ``stimuli/words``: two flite voices at their default speed, absent from the training clips.
 """
 
 import random
@@ -27,7 +27,7 @@ SHIPPED_VOICES = ("slt", "rms")
 _FLITE_VOICES = ("awb", "kal16", "rms", "slt")
 _ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 _ESPEAK_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "croak")
-# Programs' licences as Debian states them; speech that they make is free of restrictions.
+# The programs' licences according to Debian; the speech that they produce is unrestricted.
 _COLUMNS = ("path", "word", "voice", "program", "licence", "split")
 _LICENCES = {"flite": "BSD-like (Carnegie Mellon University)", "espeak-ng": "GPL-3+"}
 
@@ -48,14 +48,14 @@ class Utterance(NamedTuple):
 
 
 def shipped_utterances() -> Iterator[Utterance]:
-    """The words of ``stimuli/words``: two voices, at their own speed and pitch."""
+    """The words of ``stimuli/words``: two voices at their default speed and pitch."""
     for word in WORDS:
         for voice in SHIPPED_VOICES:
             yield Utterance(f"{word}_{voice}", word, voice, "flite", ("-voice", voice))
 
 
 def training_utterances(seed: int = 0) -> Iterator[Utterance]:
-    """About 90 utterances of each word in 4 flite and 84 espeak-ng voices; flite never at its own speed."""
+    """About 90 utterances of each word in 4 flite and 84 espeak-ng voices; flite never at its default speed."""
     rng = random.Random(seed)  # noqa: S311 (nothing secret)
     for word in WORDS:
         for voice in _FLITE_VOICES:
@@ -76,7 +76,7 @@ def training_utterances(seed: int = 0) -> Iterator[Utterance]:
 @click.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--shipped", is_flag=True, help="The clips of stimuli/words: 2 s, 20 kHz, word in the middle.")
-@click.option("--seed", default=0, show_default=True, help="Of speeds and pitches of the training clips.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the speeds and pitches of the training clips.")
 def main(out: Path, shipped: bool, seed: int) -> None:
     """Make clips of the zoo's 16 words in synthetic voices, and their clips.csv, in the folder OUT."""
     for program in ("flite", "espeak-ng"):
@@ -96,7 +96,7 @@ def main(out: Path, shipped: bool, seed: int) -> None:
 
 
 def _convert(spoken: Path, path: Path, *, shipped: bool) -> None:
-    """The program's WAV as FLAC; the shipped clips as the default model takes them."""
+    """Convert the program's WAV to FLAC; shipped clips in the form that the default model takes."""
     if not shipped:
         samples, rate = soundfile.read(spoken)
         soundfile.write(path, samples, rate, subtype="PCM_16")

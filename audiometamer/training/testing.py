@@ -1,4 +1,4 @@
-"""How well a model does on recordings that it was not trained on: by task, in quiet, in background, under attack."""
+"""The accuracy of a model on recordings that it was not trained on: by task, in quiet, in background, under attack."""
 
 import csv
 import math
@@ -20,28 +20,30 @@ from audiometamer.io.tables import escape_formula, table_text
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import Batch, Corpus, Targets, Task, batches_of
+from audiometamer.training.corpus import ClassificationTask, Corpus, Targets, TrainingBatch, batches_of
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
 
 BAND_LIMIT_HZ = 4000.0
-ATTACK_STEPS, ATTACK_STEP = 32, 0.125  # of a test: many small ones; the step as a share of the radius
+ATTACK_STEPS, ATTACK_STEP = 32, 0.125  # in tests: many small steps, each this fraction of the radius
 _RESAMPLES = 200
 _Z = 1.959963984540054  # of a 95 % interval
 
 
-class Condition(msgspec.Struct, frozen=True):
-    """What is done to the test recordings; nothing by default, which is quiet.
+class TestCondition(msgspec.Struct, frozen=True):
+    """How test recordings are presented; by default unchanged, which is quiet.
 
     Parameters
     ----------
     snr : float, optional
-        In dB, of speech to background.
+        Signal-to-noise ratio in dB, of speech to background. Default: no background.
     band_limit : float, optional
-        In Hz: everything above is filtered out.
+        Cut-off frequency in Hz of a low-pass filter. Default: no filter.
     adversary : Adversary, optional
-        Perturbs what the network hears.
+        Perturbs the input. Default: no perturbation.
     """
+
+    __test__ = False  # pytest would take it for a test
 
     snr: float | None = None
     band_limit: float | None = None
@@ -49,7 +51,7 @@ class Condition(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """As in ``quiet``, ``snr_0_db``, ``low_passed_4_khz``, ``cochleagram_l2_1``."""
+        """For example ``quiet``, ``snr_0_db``, ``low_passed_4_khz``, ``cochleagram_l2_1``."""
         parts = [
             None if self.snr is None else f"snr_{self.snr:g}_db",
             None if self.band_limit is None else f"low_passed_{self.band_limit / 1000:g}_khz",
@@ -58,29 +60,29 @@ class Condition(msgspec.Struct, frozen=True):
         return "_".join(part for part in parts if part) or "quiet"
 
 
-def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[Condition]:
-    """Quiet, limited to 4 kHz, each signal-to-noise ratio, each attack in quiet."""
+def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[TestCondition]:
+    """Quiet, low-passed at 4 kHz, each signal-to-noise ratio, each attack in quiet."""
     return [
-        Condition(),
-        Condition(band_limit=BAND_LIMIT_HZ),
-        *(Condition(snr=snr) for snr in snrs),
-        *(Condition(adversary=adversary) for adversary in adversaries),
+        TestCondition(),
+        TestCondition(band_limit=BAND_LIMIT_HZ),
+        *(TestCondition(snr=snr) for snr in snrs),
+        *(TestCondition(adversary=adversary) for adversary in adversaries),
     ]
 
 
 class Score(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How well one task is done in one condition.
+    """The score of one task in one condition.
 
     Parameters
     ----------
     clips : int
-        With a label of the task.
+        Number of clips with a label of the task.
     percent : float
-        Of clips that are labelled right; for a task with several labels a sound, the mean average precision over classes.
+        Percentage of clips labelled correctly; for a multi-label task, the mean average precision over classes.
     interval_95 : tuple of float
-        In percent: Wilson's interval (Wilson 1927); for several labels a sound, by 200 bootstrap resamples of the clips.
+        In percent: Wilson's interval (Wilson 1927); for a multi-label task, from 200 bootstrap resamples of the clips.
     correct : int, optional
-        Clips that are labelled right.
+        Number of clips labelled correctly; None for a multi-label task.
     """
 
     clips: int
@@ -90,7 +92,7 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TestSet:
-    """Test excerpts of a split, the word in the middle; the same ones every time.
+    """Reproducible test excerpts of a split, with the word in the middle.
 
     Parameters
     ----------
@@ -98,11 +100,11 @@ class TestSet:
     split : str
     backgrounds : Backgrounds
     n_samples : int
-        Of an excerpt.
+        Number of samples in an excerpt.
     level : float or None
-        RMS that excerpts are set to.
+        RMS that excerpts are set to; None leaves their level.
     seed : int
-        Of the backgrounds. Default 0.
+        Random seed of the backgrounds. Default 0.
     """
 
     __test__ = False  # pytest would take it for a test
@@ -114,23 +116,24 @@ class TestSet:
         self.n_samples, self.level, self.seed = n_samples, level, seed
         self.recordings, self.waveforms = corpus.recordings[split], corpus.waveforms[split]
 
-    def examples(self, condition: Condition) -> Iterator[tuple[Samples, Targets]]:
+    def examples(self, condition: TestCondition) -> Iterator[tuple[Samples, Targets]]:
         """Every excerpt and its targets in a condition."""
         rate = self.corpus.sample_rate
         for number, recording in enumerate(self.recordings):
             sound = word_in_the_middle(self.waveforms[number], self.n_samples, rate)
-            behind = None
+            background_recording = None
             if condition.snr is not None:
                 rng = np.random.default_rng([self.seed, number, round(1000 * condition.snr) % 2**32])
-                behind, background = self.corpus.behind(recording, self.backgrounds, rng, self.n_samples)
+                background_recording, background = self.corpus.draw_background(recording, self.backgrounds, rng, self.n_samples)
                 sound = mix(sound, background, condition.snr)
             if condition.band_limit is not None:
                 sound = low_pass(sound, condition.band_limit, rate)
-            yield sound if self.level is None else set_level(sound, self.level), self.corpus.targets(recording, behind)
+            sound = sound if self.level is None else set_level(sound, self.level)
+            yield sound, self.corpus.targets(recording, background_recording)
 
 
-class Answers(msgspec.Struct, frozen=True):
-    """What a model answered for the sounds that have a label of a task.
+class TaskAnswers(msgspec.Struct, frozen=True):
+    """A model's answers to the sounds that have a label of one task.
 
     Parameters
     ----------
@@ -141,36 +144,36 @@ class Answers(msgspec.Struct, frozen=True):
     logits: NDArray[np.float32]
     targets: NDArray[Any]
 
-    def share(self) -> float:
-        """Share of right answers, or mean average precision if sounds have several labels."""
+    def proportion_correct(self) -> float:
+        """Proportion of correct answers, or mean average precision for a multi-label task."""
         if self.targets.ndim == 2:
             return _mean_precision(self.logits, self.targets) or 0.0
         return float((self.logits.argmax(1) == self.targets).mean())
 
     def score(self) -> Score:
-        """`share` in percent, with its interval."""
+        """`proportion_correct` in percent, with its interval."""
         if self.targets.ndim == 2:
             return _average_precision(self.logits, self.targets)
         n, correct = len(self.targets), int((self.logits.argmax(1) == self.targets).sum())
         return Score(n, round(100 * correct / n, 1), _wilson(correct, n), correct)
 
     def confusion(self) -> NDArray[np.int64]:
-        """How often the sounds of each class (row) were given each label (column); one label a sound only."""
+        """Counts of answers (columns) to the sounds of each class (rows); for single-label tasks."""
         n_classes = self.logits.shape[1]
         flat = self.targets * n_classes + self.logits.argmax(1)
         return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def answers(
+def collect_answers(
     model: Model,
     examples: Iterator[tuple[Samples, Targets]],
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, ClassificationTask],
     *,
     adversary: Adversary | None = None,
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Answers]:
-    """A model's answers by task, of the tasks that any sound has a label of."""
+) -> dict[str, TaskAnswers]:
+    """A model's answers by task, for the tasks of which any sound has a label."""
     logits: dict[str, list[Tensor]] = {task: [] for task in tasks}
     targets: dict[str, list[Tensor]] = {task: [] for task in tasks}
     generator = torch.Generator(model.device).manual_seed(0)
@@ -184,14 +187,20 @@ def answers(
         done += len(batch.sounds)
         if progress is not None:
             progress(done)
-    found = {name: Answers(torch.cat(logits[name]).numpy(), torch.cat(targets[name]).numpy()) for name in tasks if logits[name]}
+    found = {
+        name: TaskAnswers(torch.cat(logits[name]).numpy(), torch.cat(targets[name]).numpy()) for name in tasks if logits[name]
+    }
     return {
         name: result for name, result in found.items() if (result.targets.any() if tasks[name].multi else len(result.targets))
     }
 
 
 def _output(
-    model: Model, batch: Batch, tasks: Mapping[str, Task], adversary: Adversary | None, generator: torch.Generator
+    model: Model,
+    batch: TrainingBatch,
+    tasks: Mapping[str, ClassificationTask],
+    adversary: Adversary | None,
+    generator: torch.Generator,
 ) -> Any:
     inputs = batch.sounds.to(device=model.device, dtype=model.dtype)
     run: Callable[[Tensor], Any] = model
@@ -199,25 +208,25 @@ def _output(
         bounds = model.bounds
         if adversary.at == "cochleagram":
             if model.front_end is None:
-                raise AudioMetamerError(f"{model.name} has no front end, so no cochleagram that could be attacked")
+                raise AudioMetamerError(f"{model.name} has no front end, so no cochleagram to attack")
             with torch.no_grad():
                 inputs = model.front_end(inputs.clamp(*model.bounds))
             run, bounds = model.network, (-math.inf, math.inf)
-        wanted = {name: targets.to(model.device) for name, targets in batch.targets.items()}
+        known_targets = {name: targets.to(model.device) for name, targets in batch.targets.items()}
 
         def loss(x: Tensor) -> Tensor:
             logits = model.logits(run(x))
-            return torch.stack([summed_loss(logits[name], wanted[name], task)[0] for name, task in tasks.items()]).sum()
+            return torch.stack([summed_loss(logits[name], known_targets[name], task)[0] for name, task in tasks.items()]).sum()
 
         inputs = adversary.perturbed(inputs, loss, generator=generator, bounds=bounds)
     with torch.no_grad():
         return run(inputs)
 
 
-def summed_loss(logits: Tensor, targets: Tensor, task: Task) -> tuple[Tensor, Tensor]:
-    """Cross-entropies of the sounds whose target is known, summed, and how many there are.
+def summed_loss(logits: Tensor, targets: Tensor, task: ClassificationTask) -> tuple[Tensor, Tensor]:
+    """Sum of the cross-entropies of the sounds whose target is known, and the number of these sounds.
 
-    Of a task with several labels a sound: the binary cross-entropies, averaged over classes.
+    For a multi-label task: of the binary cross-entropies, averaged over classes.
     """
     known = task.known(targets)
     if not task.multi:
@@ -234,7 +243,7 @@ def _wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def _average_precision(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> Score:
-    """Mean over classes of the mean precision at each sound of the class, sounds ordered by logit."""
+    """Mean average precision: over classes, the mean precision at each sound of the class, with sounds ordered by logit."""
     rng = np.random.default_rng(0)
     n = len(logits)
     drawn = [rng.integers(n, size=n) for _ in range(_RESAMPLES)]
@@ -259,40 +268,40 @@ Confusions = dict[str, NDArray[np.int64]]  # by task
 def measure(
     model: Model,
     tests: TestSet,
-    conditions: Sequence[Condition],
+    conditions: Sequence[TestCondition],
     *,
     batch_size: int = 64,
     progress: Callable[[float, str], None] | None = None,
 ) -> tuple[Scores, Confusions]:
-    """Scores of a model in several conditions, and its confusions in the first.
+    """Measure a model in several conditions: scores in all, confusions in the first.
 
     Parameters
     ----------
     model : Model
     tests : TestSet
-    conditions : sequence of Condition
+    conditions : sequence of TestCondition
     batch_size : int
         Default 64.
     progress : callable, optional
-        Told the share that is done, and what is going on.
+        Called with the fraction done and a description of the current work.
 
     Returns
     -------
     scores : dict of str to dict of str to Score
     confusions : dict of str to array [shape=(classes, classes)]
-        Of tasks with one label a sound.
+        Confusions of the single-label tasks.
     """
     tasks = tests.corpus.tasks
     scores: Scores = {}
     confusions: Confusions = {}
     for k, condition in enumerate(conditions):
 
-        def told(done: int, k: int = k, condition: Condition = condition) -> None:
+        def advance(done: int, k: int = k, condition: TestCondition = condition) -> None:
             if progress is not None:
                 progress((k + done / len(tests.recordings)) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
 
-        found = answers(
-            model, tests.examples(condition), tasks, adversary=condition.adversary, batch_size=batch_size, progress=told
+        found = collect_answers(
+            model, tests.examples(condition), tasks, adversary=condition.adversary, batch_size=batch_size, progress=advance
         )
         for task, answered in found.items():
             scores.setdefault(task, {})[condition.name] = answered.score()
@@ -301,18 +310,19 @@ def measure(
     return scores, confusions
 
 
-def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str, seed: int = 0) -> TestSet:
-    """What a model is tested on.
+def prepare_test_set(model: Model, recordings: Sequence[Recording], *, split: str, seed: int = 0) -> TestSet:
+    """Prepare the test excerpts of a model.
 
     Parameters
     ----------
     model : Model
-        With labels.
+        A model with labels.
     recordings : sequence of Recording
-        Of any split; those of split ``background`` are heard behind the others.
+        Recordings of any split; those of split ``background`` are the backgrounds.
     split : str
+        Split to test on.
     seed : int
-        Of the backgrounds. Default 0.
+        Random seed of the backgrounds. Default 0.
 
     Raises
     ------
@@ -322,22 +332,20 @@ def prepared_tests(model: Model, recordings: Sequence[Recording], *, split: str,
     if model.labels is None or model.sample_rate is None:
         raise AudioMetamerError(f"{model.name} has no labels or no sample rate; both are needed to test it")
     if model.channels != 1:
-        raise AudioMetamerError(
-            f"{model.name} takes sounds of {model.channels} channels; recordings to test by are mixed down to one"
-        )
+        raise AudioMetamerError(f"{model.name} takes sounds of {model.channels} channels; test recordings are mixed down to one")
     labels = model.labels if isinstance(model.labels, Mapping) else {model.tasks[0]: model.labels}
     multi = model.card.multi_label if model.card is not None else ()
-    tasks = {task: Task(tuple(names), task in multi) for task, names in labels.items()}
+    tasks = {task: ClassificationTask(tuple(names), task in multi) for task, names in labels.items()}
     corpus = Corpus(recordings, tasks, sample_rate=model.sample_rate, splits=(split, "background"))
     if not corpus.recordings.get(split):
         raise AudioMetamerError(f"no recording of split {split!r} has a label of task {', '.join(tasks)}")
-    corpus.tell_unknown_labels(split)
+    corpus.warn_of_unknown_labels(split)
     backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
     return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[-1], level=model.level, seed=seed)
 
 
 def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
-    """A row for each split, task and condition, tab-separated."""
+    """Write a tab-separated table with a row for each split, task and condition."""
     columns = ("task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95")
     rows = (
         (task, split, condition, score.clips, score.correct, score.percent, *score.interval_95)
@@ -349,7 +357,7 @@ def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Tab-separated counts: a row for each true label, a column for each answer."""
+    """Write counts as a tab-separated table: a row for each true label, a column for each answer."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["label", *map(escape_formula, labels)])
@@ -358,7 +366,7 @@ def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[s
 
 @literal_text()
 def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str], *, title: str) -> None:
-    """The matrix as a picture: share of each true label's sounds, counts written in where there is room."""
+    """Draw a confusion matrix: the proportion of each true label's sounds, with counts where there is room."""
     from matplotlib.figure import Figure
 
     n = len(labels)
@@ -367,7 +375,7 @@ def draw_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[st
     axes = figure.subplots()
     share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
-    figure.colorbar(image, ax=axes, label="share of the label's sounds", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="proportion of the label's sounds", shrink=0.8)
     if n <= 100:
         axes.set_xticks(range(n), labels, rotation=90, fontsize=8)
         axes.set_yticks(range(n), labels, fontsize=8)

@@ -10,7 +10,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write, holds_only_zeros
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.training.copies import without_copies
-from audiometamer.training.corpus import Corpus, Task
+from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.distributed import is_first_process, processes
 from audiometamer.training.finishing import finish
 from audiometamer.training.recipe import Recipe, read_recipe
@@ -18,7 +18,7 @@ from audiometamer.training.recordings import Recording
 from audiometamer.training.run import Progress, TrainingRun, existing_checkpoints
 from audiometamer.training.sources import open_sources
 
-_OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events")  # what a run leaves besides
+_OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events")  # a run's files besides checkpoints and the model
 
 
 def train(
@@ -47,11 +47,11 @@ def train(
     device : str
         Name of the device; see `audiometamer.devices.choose_device`. Default: the first accelerator that works, or the CPU.
     workers : int
-        Number of processes that make batches; with 0 the training process makes them itself. Default 1.
+        Number of processes that prepare batches; with 0 the training process prepares them itself. Default 1.
     progress : callable, optional
-        Called with the fraction that is done and a description of the current work.
+        Called with the fraction done and a description of the current work.
     notify : callable, optional
-        Called with a line for each data set: what was recognised, and what was left out.
+        Called with a line for each data set that states what was recognised and what was left out.
 
     Returns
     -------
@@ -75,18 +75,18 @@ def train(
 
 
 def _train(
-    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, report: Progress, notify: Callable[[str], None]
+    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, progress: Progress, notify: Callable[[str], None]
 ) -> Path:
     recordings = without_copies(open_sources(data, notify), notify)
     tasks = _tasks(recipe, recordings)
-    report(0.0, f"reading {len(recordings)} recordings")
+    progress(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
     corpus.check_classes()
     split = _test_split(corpus)
-    corpus.tell_unknown_labels(split)
+    corpus.warn_of_unknown_labels(split)
     chosen = choose_device(device)
     with processes(chosen) as group, isolated_rng(chosen):
-        run = TrainingRun(recipe, corpus, out, chosen, group, report)
+        run = TrainingRun(recipe, corpus, out, chosen, group, progress)
         hours = run.fit(workers)
         if group.is_first:
             finish(run, split, hours)
@@ -115,8 +115,8 @@ def _holds_anything(path: Path) -> bool:
     return path.exists() and not holds_only_zeros(path)
 
 
-def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Task]:
-    """The recipe's tasks; labels it does not list are those of split ``train`` (with its backgrounds if multi-label), sorted."""
+def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, ClassificationTask]:
+    """The recipe's tasks; labels not listed there are those of split ``train`` (with backgrounds if multi-label), sorted."""
     tasks = {}
     for name, task in recipe.tasks.items():
         labels = task.labels
@@ -125,11 +125,11 @@ def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Task]:
             sounds = [sound for r in recordings if r.split in splits for sound in (r, r.background) if sound is not None]
             labels = sorted({label for sound in sounds for label in sound.labels.get(name, ())})
         if len(labels) < (1 if task.multi else 2):
-            there = ", ".join(sorted({task for recording in recordings for task in recording.labels})) or "none"
+            known_tasks = ", ".join(sorted({task for recording in recordings for task in recording.labels})) or "none"
             raise AudioMetamerError(
-                f"task {name} has {len(labels)} classes in split 'train'; the data have labels of task {there}"
+                f"task {name} has {len(labels)} classes in split 'train'; the data have labels of task {known_tasks}"
             )
-        tasks[name] = Task(tuple(labels), task.multi)
+        tasks[name] = ClassificationTask(tuple(labels), task.multi)
     return tasks
 
 
@@ -141,5 +141,5 @@ def _test_split(corpus: Corpus) -> str:
 
 
 def default_workers() -> int:
-    """One process that makes batches for each core but one; at least one."""
+    """Number of processes that prepare batches: one fewer than there are cores, at least one."""
     return max((os.cpu_count() or 1) - 1, 1)

@@ -223,7 +223,7 @@ def test_ctrl_c_keeps_what_is_finished_and_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; what was finished is kept" in err
+    assert "interrupted; finished work is kept" in err
     assert "Traceback" not in err
     finished = {p.stem for p in folder.glob("*.json")}
     assert 2 <= len(finished) < 40
@@ -288,7 +288,7 @@ def test_what_an_interrupted_command_says(command, is_kept, monkeypatch, capsys)
 
     monkeypatch.setattr(cli.audiometamer, "main", interrupted)
     assert main([command]) == 130
-    assert ("what was finished is kept" in capsys.readouterr().err) is is_kept
+    assert ("finished work is kept" in capsys.readouterr().err) is is_kept
 
 
 def test_benchmark_tells_the_hours_of_a_number_of_clips(tmp_path, capsys):

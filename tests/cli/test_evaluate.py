@@ -86,7 +86,7 @@ def test_bad_folders(capsys, case):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--models", "tiny_models:nameless_model"), "nameless has no labels, so it cannot tell what it hears"),
+        (("--models", "tiny_models:nameless_model"), "nameless has no labels, so it cannot name what it recognises"),
         (("--models", "tiny_evaluation:echo_model", "--labels", "none.csv"), "none.csv cannot be read as a table: No such file"),
         ((*MODELS, "--attack", "waveform:l2"), "attack 'waveform:l2' is not WHERE:NORM:RADIUS"),
         ((*MODELS, "--attack", "waveform:l2:1,x"), "attack 'waveform:l2:1,x' is not WHERE:NORM:RADIUS"),

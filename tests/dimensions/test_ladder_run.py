@@ -145,7 +145,7 @@ def test_interrupted_it_gives_its_claims_back_and_says_how_to_go_on(path):
         wait_for(lambda: claims(folder))
         os.kill(process.pid, number)
         assert finished(process) == 130
-        assert "what was finished is kept, and the same command resumes there" in log.read_text()
+        assert "finished work is kept: rerun the same command to resume" in log.read_text()
         assert not claims(folder)
 
 

@@ -92,7 +92,7 @@ class Crowd:
         try:
             with Client(address, self.tokens[k], patience=600) as client:
                 end = take_part(
-                    client, SimulatedListener(self.experiment.key), seed=k, pace=self.pace, load=k % 4 == 0, report=note
+                    client, SimulatedListener(self.experiment.key), seed=k, pace=self.pace, load=k % 4 == 0, on_confirmed=note
                 )
         except Exception as error:  # noqa: BLE001 (counted, whatever it is)
             end = repr(error)

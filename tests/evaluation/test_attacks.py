@@ -7,9 +7,9 @@ from tiny_evaluation import echo, sound, write_metamer
 from torch import nn
 
 import audiometamer as am
-from audiometamer.evaluation.attacks import attacked
+from audiometamer.evaluation.attacks import accuracy_under_attack
 from audiometamer.evaluation.collection import read_collection
-from audiometamer.evaluation.judging import Judge, hear_clips
+from audiometamer.evaluation.judging import Judge, judge_clips
 from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary
 
@@ -24,8 +24,8 @@ def collection(tmp_path):
 
 
 def curve(judge, collection, adversaries, truths=None):
-    rows = attacked(
-        judge, collection, hear_clips(judge, collection), adversaries, truths=truths, bootstrap=Bootstrap(resamples=100)
+    rows = accuracy_under_attack(
+        judge, collection, judge_clips(judge, collection), adversaries, truths=truths, bootstrap=Bootstrap(resamples=100)
     )  # fmt: skip
     return {(row.attack, row.radius): row.value for row in rows}
 
@@ -55,10 +55,10 @@ def test_true_labels_decide_where_they_are_known(collection):
     truths = {("x", "letter"): "a", ("y", "letter"): "a", ("z", "letter"): "unheard-of"}
     adversaries = [Adversary("waveform", "linf", radius, steps=20, step=0.2) for radius in (0.01, 0.25)]
     rows = list(
-        attacked(
+        accuracy_under_attack(
             Judge(echo()),
             collection,
-            hear_clips(Judge(echo()), collection),
+            judge_clips(Judge(echo()), collection),
             adversaries,
             truths=truths,
             bootstrap=Bootstrap(resamples=100),
@@ -94,10 +94,10 @@ def test_no_sound_that_is_heard_leaves_the_ball_or_the_range(tmp_path, norm, ord
     network = Eavesdropper()
     model = am.Model(network, sample_rate=8, duration=1.0, level=None, labels={"letter": list("abcdefgh")})
     judge, collection = Judge(model), read_collection([tmp_path])
-    heard = hear_clips(judge, collection)
+    heard = judge_clips(judge, collection)
     network.heard.clear()
     list(
-        attacked(
+        accuracy_under_attack(
             judge,
             collection,
             heard,
@@ -120,11 +120,11 @@ def test_the_cochleagram_is_attacked_within_its_budget(tmp_path, tiny, tiny_clip
     given = []
     handle = tiny.network.register_forward_pre_hook(lambda _, args: given.append(args[0].detach().clone()))
     judge, collection = Judge(tiny, with_layers=False), read_collection([tmp_path])
-    heard = hear_clips(judge, collection)
+    heard = judge_clips(judge, collection)
     clip = given[-1]
     given.clear()
     list(
-        attacked(
+        accuracy_under_attack(
             judge,
             collection,
             heard,

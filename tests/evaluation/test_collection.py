@@ -10,7 +10,7 @@ from tiny_evaluation import echo, sound, write_metamer
 from tiny_plan import write_plan
 
 import audiometamer as am
-from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for, read_collection
+from audiometamer.evaluation.collection import NaturalClip, check_presentable, fit_to_model, gain_for, read_collection
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.plan import read_plan
 from audiometamer.stimuli.run import run
@@ -76,7 +76,7 @@ def test_folders_that_do_not_fit_each_other(tmp_path):
     write_metamer(two, "x", A, B)
     refused("are both the metamer of ('x', 'echo', 'out', 0)", one, two)
     write_metamer(tmp_path / "three", "x", A, B, layer="twice", weights="other")
-    refused("was made by other weights of echo than those before it", one, tmp_path / "three")
+    refused("was made with other weights of echo than the metamers before it", one, tmp_path / "three")
     write_metamer(tmp_path / "four", "x", B, A, layer="twice")
     refused("the clip 'x' of", one, tmp_path / "four")
     write_metamer(tmp_path / "five", "x", 0.5 * A, A, layer="twice")  # the same sound at another level
@@ -88,30 +88,30 @@ def test_sounds_are_resampled_and_padded_but_never_cut():
     t = np.arange(1000) / 1000
     tone = torch.from_numpy(np.sin(2 * np.pi * 20 * t).astype(np.float32))
     other = am.Model(torch.nn.Linear(500, 2).eval().requires_grad_(False), sample_rate=250, duration=2.0, labels=["x", "y"])
-    taken = as_taken(other, tone, 1000)
+    taken = fit_to_model(other, tone, 1000)
     assert taken.shape == (500,)
     assert not taken[:125].any()
     assert not taken[375:].any()
     expected = np.sin(2 * np.pi * 20 * np.arange(250) / 250)
     np.testing.assert_allclose(taken[125:375][50:200], expected[50:200], atol=1e-3)
-    (note,) = check_presentable(other, [Natural("x", "x.wav", 1000, (1000,))])
+    (note,) = check_presentable(other, [NaturalClip("x", "x.wav", 1000, (1000,))])
     assert note == "Linear: sounds of 1 s are padded with equal silence before and after to 2 s"
-    assert check_presentable(model, [Natural("x", "x.wav", 8, (8,))]) == []
+    assert check_presentable(model, [NaturalClip("x", "x.wav", 8, (8,))]) == []
     for rate, n in ((8, 10), (1000, 1400)):
         with pytest.raises(am.AudioMetamerError, match=r"echo takes 1 s and x.wav lasts 1\.\d+ s; nothing is cut"):
-            check_presentable(model, [Natural("x", "x.wav", rate, (n,))])
+            check_presentable(model, [NaturalClip("x", "x.wav", rate, (n,))])
 
 
 def test_signals_that_are_no_sounds_must_have_the_models_shape():
     picture = echo(sample_rate=None, duration=None, signal_shape=(8,))
-    with pytest.raises(am.AudioMetamerError, match=r"echo takes signals that are no sounds, and x\.wav is one of sounds"):
-        check_presentable(picture, [Natural("x", "x.wav", 8, (8,))])
-    with pytest.raises(am.AudioMetamerError, match=r"echo takes sounds, and x\.npy is one of signals that are no sounds"):
-        check_presentable(echo(), [Natural("x", "x.npy", None, (8,))])
+    with pytest.raises(am.AudioMetamerError, match=r"echo takes signals other than sounds, and x\.wav is one of sounds"):
+        check_presentable(picture, [NaturalClip("x", "x.wav", 8, (8,))])
+    with pytest.raises(am.AudioMetamerError, match=r"echo takes sounds, and x\.npy is one of signals other than sounds"):
+        check_presentable(echo(), [NaturalClip("x", "x.npy", None, (8,))])
     with pytest.raises(am.AudioMetamerError, match=re.escape("echo takes signals of shape (8,); x.npy: (9,)")):
-        check_presentable(picture, [Natural("x", "x.npy", None, (9,))])
-    assert check_presentable(picture, [Natural("x", "x.npy", None, (8,))]) == []
-    torch.testing.assert_close(as_taken(picture, A, None), A)
+        check_presentable(picture, [NaturalClip("x", "x.npy", None, (9,))])
+    assert check_presentable(picture, [NaturalClip("x", "x.npy", None, (8,))]) == []
+    torch.testing.assert_close(fit_to_model(picture, A, None), A)
     assert gain_for(picture, A) == 1
 
 

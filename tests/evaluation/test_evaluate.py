@@ -9,7 +9,7 @@ import torch
 from tiny_evaluation import LETTERS, METRICS, changed_record, echo, sound, stranger_model, write_metamer
 
 import audiometamer as am
-from audiometamer.evaluation import draw_pictures, evaluate, read_table, write_table
+from audiometamer.evaluation import draw_figures, evaluate, read_table, write_table
 from audiometamer.evaluation.table import COLUMNS
 from audiometamer.training.adversaries import Adversary
 
@@ -127,8 +127,8 @@ def test_models_that_do_not_fit(folder, labels):
             evaluate([folder], models, resamples=9, **options)
         assert "\n" not in str(caught.value)
 
-    refused("there are several models of the name 'echo'", [echo(), echo()])
-    refused("stranger could give; it tells letter (s, t, u, v, …)", [echo(), stranger_model()], labels=labels)
+    refused("several models have the name 'echo'", [echo(), echo()])
+    refused("stranger could give; its classes: letter (s, t, u, v, …)", [echo(), stranger_model()], labels=labels)
     refused("echo has no front end, so no cochleagram", [echo()], attacks=[Adversary("cochleagram", "l2", 1.0)])
     refused("nothing is cut", [echo("short", duration=1.0, sample_rate=4, signal_shape=(8,)), half_a_second()])
 
@@ -138,13 +138,13 @@ def half_a_second():
     return am.Model(network, sample_rate=8, duration=0.5, labels={"letter": LETTERS}, name="half")
 
 
-def test_what_is_told(folder):
+def test_warnings(folder):
     changed = echo()
     changed.network.out.weight[0, 0] = 2
     with pytest.warns(am.AudioMetamerWarning) as told:
         evaluate([folder], [changed, stranger_model()], resamples=9)
     assert sorted(str(w.message) for w in told) == [
-        "echo has other weights than the model of that name that made metamers",
+        "echo has other weights than the model of the same name that made metamers",
         "stranger shares no label with the models that made the metamers: it is only compared with itself",
     ]
 
@@ -176,7 +176,7 @@ def test_a_single_clip_has_no_interval(tmp_path):
     assert all(np.isnan([row.low, row.high]).all() for row in rows)
     write_table(tmp_path / "t.tsv", rows)
     assert np.isnan(read_table(tmp_path / "t.tsv")[0].low)
-    assert draw_pictures(rows, tmp_path / "pictures")
+    assert draw_figures(rows, tmp_path / "pictures")
 
 
 def test_records_of_other_versions(folder):

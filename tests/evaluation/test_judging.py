@@ -10,7 +10,7 @@ from tiny_evaluation import LETTERS, echo, sound, write_metamer
 
 import audiometamer as am
 from audiometamer.evaluation.collection import read_collection
-from audiometamer.evaluation.judging import Judge, hear_clips, hear_metamers
+from audiometamer.evaluation.judging import Judge, judge_clips, judge_metamers
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,11 @@ def signals():
 @pytest.mark.parametrize(("batch_size", "memory"), [(8, 1e9), (3, 1e9), (1, 1.0)])
 def test_dissimilarities_are_one_minus_pearson_at_every_layer(tiny, signals, batch_size, memory):
     told = []
-    logits, unlike = Judge(tiny, batch_size=batch_size, memory=memory).hear(iter(signals), len(signals), told.append)
+    logits, rdms = Judge(tiny, batch_size=batch_size, memory=memory).respond(iter(signals), len(signals), told.append)
     expected = am.record(tiny, signals, tiny.layers)
-    assert unlike.keys() == expected.keys() == {"cochleagram", "relu0", "relu1", "final"}
+    assert rdms.keys() == expected.keys() == {"cochleagram", "relu0", "relu1", "final"}
     for layer, activations in expected.items():
-        np.testing.assert_allclose(unlike[layer], 1 - np.corrcoef(activations.flatten(1).double()), atol=2e-5)
+        np.testing.assert_allclose(rdms[layer], 1 - np.corrcoef(activations.flatten(1).double()), atol=2e-5)
     np.testing.assert_allclose(logits["word"], tiny(signals), atol=1e-5)
     assert sum(told) == 7
 
@@ -36,15 +36,15 @@ def test_each_sound_is_heard_once_and_not_to_the_end_twice(tiny, signals):
     judge = Judge(tiny, batch_size=4)
     judge.check()
     calls.clear()
-    judge.hear(iter(signals), len(signals))
+    judge.respond(iter(signals), len(signals))
     handle.remove()
     assert calls == [4, 3]
 
 
 def test_without_layers_only_logits_are_computed(signals, tiny):
-    logits, unlike = Judge(tiny, with_layers=False).hear(iter(signals), len(signals))
+    logits, rdms = Judge(tiny, with_layers=False).respond(iter(signals), len(signals))
     assert logits["word"].shape == (7, 3)
-    assert unlike == {}
+    assert rdms == {}
 
 
 def test_models_whose_labels_do_not_fit_their_logits():
@@ -59,8 +59,8 @@ def test_clips_and_metamers_are_multiplied_by_the_same(tmp_path):
     write_metamer(tmp_path, "x", loud, quiet)
     judge = Judge(echo(level=0.1))
     collection = read_collection([tmp_path])
-    clips = hear_clips(judge, collection)
-    metamers = hear_metamers(judge, collection, "echo", clips.gains)
+    clips = judge_clips(judge, collection)
+    metamers = judge_metamers(judge, collection, "echo", clips.gains)
     np.testing.assert_allclose(clips.gains, [0.25])
     np.testing.assert_allclose(clips.logits["letter"], [[0.1] * 8], atol=1e-7)
     np.testing.assert_allclose(metamers.logits["letter"], [[0.05, -0.05, 0, 0, 0, 0, 0, 0]], atol=1e-7)
@@ -75,17 +75,17 @@ def test_metamers_keep_their_places(tmp_path):
         if i != 2:
             write_metamer(tmp_path, name, clip, clip.roll(3), layer="out")
     collection, judge = read_collection([tmp_path]), Judge(echo(), batch_size=2)
-    heard = hear_metamers(judge, collection, "echo", hear_clips(judge, collection).gains)
+    heard = judge_metamers(judge, collection, "echo", judge_clips(judge, collection).gains)
     shifts = {("out", 1): 1, ("twice", 0): 2, ("out", 0): 3}
     for row, number in enumerate(heard.numbers):
         made = collection.metamers[number]
         expected = (LETTERS.index(made.clip) + shifts[made.layer, made.seed]) % 8
         assert heard.logits["letter"][row].argmax() == expected
-    assert heard.unlike.keys() == shifts.keys()
-    lacking = np.isnan(heard.unlike["out", 0]["out"])
+    assert heard.rdms.keys() == shifts.keys()
+    lacking = np.isnan(heard.rdms["out", 0]["out"])
     np.testing.assert_array_equal(np.flatnonzero(lacking.all(0)), [2])
     r = np.corrcoef(torch.eye(8)[:2])[0, 1]
-    np.testing.assert_allclose(heard.unlike["out", 1]["out"], (1 - r) * (1 - np.eye(4)), atol=1e-6)
+    np.testing.assert_allclose(heard.rdms["out", 1]["out"], (1 - r) * (1 - np.eye(4)), atol=1e-6)
 
 
 def without_sums(record):
@@ -99,4 +99,4 @@ def test_a_metamer_that_is_not_as_long_as_its_clip(tmp_path):
     without_sums(path.with_suffix(".json"))
     collection, judge = read_collection([tmp_path]), Judge(echo())
     with pytest.raises(am.AudioMetamerError, match=r"out_seed0.wav has 5 samples, its clip 8"):
-        hear_metamers(judge, collection, "echo", [1.0])
+        judge_metamers(judge, collection, "echo", [1.0])

@@ -75,11 +75,11 @@ def test_a_missing_file(tmp_path):
 def test_labels_that_no_model_could_give():
     judges = {"echo": {"letter": LETTERS}}
     check_labels(Path("l.csv"), {("x", "letter"): "a"}, ["x"], judges)
-    with pytest.warns(am.AudioMetamerWarning, match="1 of 2 labels are none of the classes of echo .*: q"):
+    with pytest.warns(am.AudioMetamerWarning, match="1 of 2 labels are not among the classes of echo .*: q"):
         check_labels(Path("l.csv"), {("x", "letter"): "a", ("y", "letter"): "q"}, ["x", "y"], judges)
     for truths in ({("x", "letter"): "q"}, {("x", "word"): "a"}, {("other", "letter"): "a"}):
         with pytest.raises(
-            am.AudioMetamerError, match=re.escape("l.csv has no label of a clip that echo could give; it tells letter")
+            am.AudioMetamerError, match=re.escape("l.csv has no label of a clip that echo could give; its classes: letter")
         ):
             check_labels(Path("l.csv"), truths, ["x"], judges)
 
@@ -87,7 +87,7 @@ def test_labels_that_no_model_could_give():
 def test_classes():
     assert classes_of(echo()) == {"letter": list(LETTERS)}
     assert classes_of(echo(labels=LETTERS)) == {"word": list(LETTERS)}
-    with pytest.raises(am.AudioMetamerError, match="nameless has no labels, so it cannot tell what it hears"):
+    with pytest.raises(am.AudioMetamerError, match="nameless has no labels, so it cannot name what it recognises"):
         classes_of(tiny_models.nameless_model())
     assert chance_of([echo(), echo()]) == {"letter": 1 / 8}
     assert chance_of([echo(), tiny_models.sound_model()]) == {"letter": 1 / 8, "word": 1 / 3}

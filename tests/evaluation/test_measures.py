@@ -12,7 +12,7 @@ METAMER = np.array([[16, 14, 12, 10, 8, 6, 4, 2], [8, 7, 6, 5, 4, 3, 2, 1], [5, 
 
 def test_each_measure_of_three_metamers():
     """Twice the clip's logits; the clip's in reverse; all equal (the first of equals counts as the highest)."""
-    found = measures.of_metamers(CLIP, METAMER, LETTERS, ["a", "h", "d"], ["a", "a", None])
+    found = measures.metamer_measures(CLIP, METAMER, LETTERS, ["a", "h", "d"], ["a", "a", None])
     expected = {
         "accuracy": [1, 0, 0],
         "generator_agreement": [1, 1, np.nan],
@@ -28,7 +28,7 @@ def test_each_measure_of_three_metamers():
 
 
 def test_clips_are_only_compared_with_labels():
-    found = measures.of_clips(CLIP, LETTERS, ["a", None, "z"], ["b", "h", "d"])
+    found = measures.clip_measures(CLIP, LETTERS, ["a", None, "z"], ["b", "h", "d"])
     np.testing.assert_array_equal(found["accuracy"], [1, np.nan, np.nan])
     np.testing.assert_array_equal(found["generator_agreement"], [0, 1, 1])
     assert set(found) == {"accuracy", "generator_agreement", "top5_accuracy"}
@@ -36,5 +36,5 @@ def test_clips_are_only_compared_with_labels():
 
 @pytest.mark.parametrize("n", [2, 5])
 def test_with_five_classes_or_fewer_there_is_no_top_five(n):
-    found = measures.of_metamers(CLIP[:, :n], METAMER[:, :n], LETTERS[:n], [None] * 3, [None] * 3)
+    found = measures.metamer_measures(CLIP[:, :n], METAMER[:, :n], LETTERS[:n], [None] * 3, [None] * 3)
     assert set(found) == {"accuracy", "generator_agreement", "label_agreement", "logit_correlation"}

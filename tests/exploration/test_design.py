@@ -140,7 +140,9 @@ def test_a_ladder_of_other_signals_is_refused(tmp_path):
         for path in (stimulus.path, stimulus.original):
             path.unlink(missing_ok=True)
             np.save(path.with_suffix(".npy"), np.zeros(3))
-    with pytest.raises(AudioMetamerError, match=r"ladder.folder: .* holds neither sounds nor images: nobody compares them"):
+    with pytest.raises(
+        AudioMetamerError, match=r"ladder.folder: .* holds neither sounds nor images, which listeners could compare"
+    ):
         build(write_design(tmp_path), tmp_path / "out")
 
 

@@ -129,7 +129,9 @@ def browsed(folder, database, probability):
     read = read_exploration(folder)
     with served(folder, database) as (address, token, _):
         reply = IdealListener(read, database, probability)
-        (over,) = browser.take_part_in_browser([f"{address}/#{token}"], reply, program=program, seed=1, reports=[lambda _: None])
+        (over,) = browser.take_part_in_browser(
+            [f"{address}/#{token}"], reply, program=program, seed=1, callbacks=[lambda _: None]
+        )
     assert over == "finished"
     return trials_of(database, read)
 

@@ -34,7 +34,7 @@ def test_kill_minus_9_under_load(experiment, tmp_path):
 
     def listen(k):
         with Client(address, tokens[k], patience=120) as client:
-            ends.append(take_part(client, SimulatedListener(experiment.key), seed=k, load=False, report=note(k + 1)))
+            ends.append(take_part(client, SimulatedListener(experiment.key), seed=k, load=False, on_confirmed=note(k + 1)))
 
     threads = [threading.Thread(target=listen, args=(k,)) for k in range(LISTENERS)]
     for thread in threads:

@@ -136,7 +136,7 @@ def test_rules_can_be_changed_and_switched_off():
 def test_nobody_is_left():
     with pytest.raises(
         AudioMetamerError,
-        match="nobody is left to be analysed: 1 listener with answers; finished: not recorded; 1 excluded: 1 at the headphone",
+        match="no listener is left to analyse: 1 listener with answers; finished: not recorded; 1 excluded: 1 at the headphone",
     ):
         exclude(answers(1, 1) + check("1", "headphones", 1, 6))
 

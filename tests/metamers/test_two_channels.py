@@ -17,7 +17,7 @@ from torch import nn
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.evaluation.collection import Natural, as_taken, check_presentable, gain_for
+from audiometamer.evaluation.collection import NaturalClip, check_presentable, fit_to_model, gain_for
 from audiometamer.io.tables import read_table
 from audiometamer.matching.optimizers import Constant, NormalizedDescent
 from audiometamer.metamers.files import load_metamer
@@ -219,13 +219,13 @@ def test_what_is_saved_reads_back(recording, model):
 def test_a_clip_for_another_model_keeps_its_channels(model):
     samples = torch.from_numpy(tones((0.3, 0.1)).astype(np.float32))
     other = am.Model(tiny.two_ears(), sample_rate=6000, duration=0.5, channels=2)
-    taken = as_taken(other, samples, tiny.RATE)
+    taken = fit_to_model(other, samples, tiny.RATE)
     assert taken.shape == (2, 3000)
     assert not taken[:, :750].any()
     assert level_difference(taken) == pytest.approx(20 * np.log10(3), abs=0.01)
     power = (0.3**2 + 0.1**2) / 4
     assert gain_for(model, samples) == pytest.approx(0.1 / np.sqrt(power), rel=1e-5)
-    natural = Natural("a", Path("a.wav"), tiny.RATE, (2, 1000))
+    natural = NaturalClip("a", Path("a.wav"), tiny.RATE, (2, 1000))
     assert check_presentable(other, [natural]) == [
         "TwoEars: sounds of 0.25 s are padded with equal silence before and after to 0.5 s"
     ]

@@ -49,7 +49,7 @@ def test_safetensors(tmp_path):
 
 def test_a_whole_module_needs_trust(write):
     path = write(torch.nn.Linear(2, 3))
-    with pytest.raises(am.AudioMetamerError, match=r"torch\.nn\.modules\.linear\.Linear.*; if you trust whoever made it, say so"):
+    with pytest.raises(am.AudioMetamerError, match=r"torch\.nn\.modules\.linear\.Linear.*; if you trust its source, say so"):
         read_checkpoint(path)
     assert network_state(read_checkpoint(path, trust=True), ["weight", "bias"])[0].keys() == {"weight", "bias"}
 

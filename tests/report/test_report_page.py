@@ -154,7 +154,7 @@ def test_filters_filter(page):
     page.select_option("#clip", "vowel")
     assert page.locator("tr.row").count() == 1
     page.select_option("#seed", "0")
-    assert page.inner_text("#count") == "Nothing fits these filters."
+    assert page.inner_text("#count") == "No rows match these filters."
     page.get_by_role("button", name="Clear filters").click()
     page.fill("#text", "VOWEL seed 10 passed")
     assert page.locator("tr.row").count() == 0
@@ -251,7 +251,7 @@ def test_sounds_too_faint_for_the_common_level_say_so(opened, tmp_path):
 
 
 def test_verdicts_by_layer_lead_to_their_metamers(page):
-    chip = page.get_by_role("button", name="tiny-two, relu0: 2 of 4 passed; show them")
+    chip = page.get_by_role("button", name="tiny-two, relu0: 2 of 4 passed; show these metamers")
     chip.click()
     assert page.inner_text("#count") == f"6 of {N_ROWS} metamers"
 

@@ -235,7 +235,7 @@ def test_terminated_it_gives_its_claims_back_and_goes_on_from_a_checkpoint(tmp_p
         time.sleep(1)  # for some more
         os.kill(process.pid, number)
         assert finished(process) == 130
-        assert "what was finished is kept" in log.read_text()
+        assert "finished work is kept" in log.read_text()
         assert not claims(folder)
         kept = [load_unfinished(file) for file in sorted(folder.rglob(CHECKPOINT))]
         assert len(kept) >= 2

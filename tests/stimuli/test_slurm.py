@@ -140,7 +140,7 @@ def test_one_killed_and_one_cancelled_and_the_third_finishes(whole, tmp_path):
     assert ends["1"][0] == "CANCELLED"
     assert ends["2"] == ("COMPLETED", "0:0")
     assert_made_once(path, whole, 12)
-    assert "what was finished is kept" in log(path, f"{job}_1")
+    assert "finished work is kept" in log(path, f"{job}_1")
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_before_its_time_limit_a_task_queues_again_and_goes_on(warned, whole):
     assert_made_once(path, whole, 2 * N_CLIPS)
     assert len({process for _, process, _ in notes(path)}) > 1
     told = log(path, job)
-    assert told.index("what was finished is kept") < told.index(f"{2 * N_CLIPS} of {2 * N_CLIPS} items")
+    assert told.index("finished work is kept") < told.index(f"{2 * N_CLIPS} of {2 * N_CLIPS} items")
 
 
 def test_a_ladder_is_made_by_an_array_too(tmp_path, tiny, capsys):

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.training.corpus import MISSING, Batch, Corpus, Task, TrainingSet, batches_of
+from audiometamer.training.corpus import MISSING, ClassificationTask, Corpus, TrainingBatch, TrainingSet, batches_of
 from audiometamer.training.mixing import Augmentation
 
 RATE = 1000
-WORD, SOUNDS = Task(("cat", "dog")), Task(("hiss", "rain", "wind"), multi=True)
+WORD, SOUNDS = ClassificationTask(("cat", "dog")), ClassificationTask(("hiss", "rain", "wind"), multi=True)
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def test_a_recording_has_its_own_background_behind_it():
     )
     corpus = Corpus([paired, *NOISES], {"word": WORD, "sounds": SOUNDS}, sample_rate=RATE)
     backgrounds = corpus.backgrounds({"pink": 1}, (1, 1))
-    recording, samples = corpus.behind(paired, backgrounds, np.random.default_rng(0), 200)
+    recording, samples = corpus.draw_background(paired, backgrounds, np.random.default_rng(0), 200)
     assert recording is paired.background
     np.testing.assert_allclose(samples, behind, atol=1e-5)  # 50 samples are ten periods: repeating goes on with them
     examples = TrainingSet(corpus, Augmentation(snr=(0, 0)), backgrounds, n_samples=200, level=1, seed=0, batch_size=1)
@@ -240,7 +240,7 @@ def test_labels_of_what_is_behind():
     rng = np.random.default_rng(0)
     speech = corpus.recordings["train"][0]
     found = {
-        kind: [corpus.behind(speech, corpus.backgrounds({kind: 1}, (1, 1)), rng, 50)[0] for _ in range(40)]
+        kind: [corpus.draw_background(speech, corpus.backgrounds({kind: 1}, (1, 1)), rng, 50)[0] for _ in range(40)]
         for kind in ("noise", "clips", "pink")
     }
     assert {r.value for r in found["noise"]} == {100, 101}
@@ -253,5 +253,5 @@ def test_side_by_side():
     found = list(batches_of(iter(examples), 2))
     assert [batch.sounds[:, 0].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
     assert [batch.targets["word"].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
-    assert Batch.stack(examples[:2]).sounds.shape == (2, 3)
+    assert TrainingBatch.stack(examples[:2]).sounds.shape == (2, 3)
     assert list(batches_of(iter([]), 2)) == []

@@ -204,8 +204,8 @@ def of_a_kind(kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("external", "lie in other files"),
-        ("virtual", "lie in other files"),
+        ("external", "are stored in other files"),
+        ("virtual", "are stored in other files"),
         ("link", "is a link"),
         ("soft", "is a link"),
         ("group", "is not a table of numbers"),
@@ -226,7 +226,7 @@ def test_what_is_no_table_of_numbers_in_the_file_is_refused(tmp_path, kind, mess
 @pytest.mark.parametrize("numbers", [[0.5, 1, 2], [np.nan, 1, 2], [0, 1, 2**40]])
 def test_what_are_no_numbers_of_classes_are_refused(tmp_path, numbers):
     write(tmp_path, {TRAIN: {**CONTENT[TRAIN], WORD: np.array(numbers)}})
-    fails(tmp_path, rf"JSIN_all__run_0\.h5: {WORD} holds values that are no class numbers")
+    fails(tmp_path, rf"JSIN_all__run_0\.h5: {WORD} holds values that cannot be class numbers")
 
 
 def test_more_rows_than_are_kept_in_memory_are_refused(tmp_path, monkeypatch):

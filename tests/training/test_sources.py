@@ -73,7 +73,7 @@ def test_clips(clips):
         ([["path", "split"]], r"clips\.csv has no rows"),
         (
             [["path", "split"], ["a.wav", "train"], ["a.wav", "trained"]],
-            r"clips\.csv, line 3: the split is 'trained'; it would be one of train, valid, test, background",
+            r"clips\.csv, line 3: the split is 'trained'; it must be one of train, valid, test, background",
         ),
         ([["path", "split"], ["a.wav"]], r"line 2: the split is ''"),
         ([["path", "split"], ["a.wav", "train"], [], ["d.wav", "test"]], r"clips\.csv, line 4: .*d\.wav is not a file"),
@@ -140,12 +140,12 @@ def test_trees_that_do_not_fit(tmp_path):
     fails(f"tree:{tmp_path}", r"holds no audio files \(\.wav, \.flac, \.mp3 and the like\)$")
     write_sound(tmp_path / "a/loose.wav")
     write_sound(tmp_path / "loose.wav")
-    fails(tmp_path, r"loose\.wav lies in no folder of a class: it would be .*/<class>/loose\.wav")
+    fails(tmp_path, r"loose\.wav is in no class folder: expected .*/<class>/loose\.wav")
     (tmp_path / "loose.wav").unlink()
     write_sound(tmp_path / "train/yes.wav")
-    fails(tmp_path, r"/a is none of the splits train, valid, test, background, which lie beside it")
+    fails(tmp_path, r"/a is not one of the splits train, valid, test, background beside it")
     (tmp_path / "a/loose.wav").unlink()
-    fails(tmp_path, r"train/yes\.wav lies in no folder of a class: it would be .*train/<class>/yes\.wav")
+    fails(tmp_path, r"train/yes\.wav is in no class folder: expected .*train/<class>/yes\.wav")
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_speech_commands_that_do_not_fit(tmp_path, speech_commands):
     (speech_commands / "bed/0b_nohash_1.wav").unlink()
     fails(tmp_path, r"bed/0b_nohash_1\.wav does not exist, but validation_list\.txt names it")
     (speech_commands / "testing_list.txt").unlink()
-    fails(tmp_path, r"speech_commands_v0\.02 has no testing_list\.txt, but the other list")
+    fails(tmp_path, r"speech_commands_v0\.02 has the other list of Speech Commands but no testing_list\.txt")
 
 
 def test_speech_commands_under_another_name(tmp_path, speech_commands):
@@ -379,7 +379,7 @@ def test_common_voice(tmp_path, common_voice):
         assert contents(common_voice, open_source(str(spec))) == expected
     assert contents(common_voice, open_source(str(common_voice / "dev.tsv"))) == {"clips/3.mp3": expected["clips/3.mp3"]}
     (common_voice / "clips/2.mp3").unlink()
-    with pytest.warns(am.AudioMetamerWarning, match=r"1 of 4 clips that .* lists are not there: .*clips/2\.mp3"):
+    with pytest.warns(am.AudioMetamerWarning, match=r"1 of 4 clips listed in .* do not exist: .*clips/2\.mp3"):
         assert len(open_source(str(common_voice))) == 3
 
 
@@ -390,7 +390,7 @@ def test_common_voice_that_does_not_fit(tmp_path, common_voice):
     (tmp_path / "cv-corpus-17.0/de").mkdir()
     (tmp_path / "cv-corpus-17.0/de/train.tsv").write_text("client_id\tpath\tsentence\na\t1.mp3\tja\n")
     fails(tmp_path, r"holds several data sets of Common Voice \(cv-corpus-17\.0/de, cv-corpus-17\.0/en\)")
-    fails(tmp_path / "cv-corpus-17.0/de", r"none of the 1 clips that .*de lists is there: .*clips/1\.mp3")
+    fails(tmp_path / "cv-corpus-17.0/de", r"none of the 1 clips listed in .*de exists: .*clips/1\.mp3")
     for name in ("train", "dev", "test"):
         (common_voice / f"{name}.tsv").unlink()
     fails(common_voice, r"none of train\.tsv, dev\.tsv, test\.tsv; name one, as in commonvoice:.*validated\.tsv")
@@ -420,7 +420,7 @@ def test_copies_in_a_split_that_is_tested_on_are_left_out(tmp_path):
         "test/yes/d.wav", "train/no/b.wav", "train/no/twice.wav", "train/yes/a.wav", "valid/no/c.wav",
     ]  # fmt: skip
     assert len(lines) == 1
-    assert lines[0].startswith("note: 3 recordings are left out, being copies of others in a split that is tested on: ")
+    assert lines[0].startswith("note: 3 recordings are left out as copies of others in a split that is tested on: ")
 
 
 def test_hdf5_is_recognised(tmp_path):
@@ -433,10 +433,10 @@ def test_hdf5_is_recognised(tmp_path):
 def test_what_is_no_data_set(tmp_path):
     fails(
         tmp_path,
-        r"has none of the layouts that are known \(clips, speechcommands, .*, tree\); most simply, .* with a clips\.csv$",
+        r"has none of the known layouts \(clips, speechcommands, .*, tree\); most simply, .* with a clips\.csv$",
     )
     (tmp_path / "notes.txt").write_text("nothing")
-    fails(tmp_path / "notes.txt", r"notes\.txt has none of the layouts")
+    fails(tmp_path / "notes.txt", r"notes\.txt has none of the known layouts")
     fails(tmp_path / "none", r"none does not exist; a data set is PATH or KIND:PATH, with the kinds clips, ")
     fails(f"clip:{tmp_path}", r"^clip:.* does not exist; a data set is PATH or KIND:PATH")
 
@@ -459,7 +459,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path, text):
 def test_splits_below_other_folders_are_not_taken_for_a_class(tmp_path):
     for split in ("train", "test"):
         write_sound(tmp_path / f"data/set/{split}/yes/0.wav")
-    fails(tmp_path, r"splits come first, as in .*/train/<class>/; give the folder that holds them$")
+    fails(tmp_path, r"splits come first, as in .*/train/<class>/; name the folder that holds them$")
     assert {recording.split for recording in open_source(str(tmp_path / "data/set"))} == {"train", "test"}
 
 

@@ -13,14 +13,14 @@ import audiometamer as am
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import Corpus, Task
+from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.mixing import Augmentation, Backgrounds, word_in_the_middle
 from audiometamer.training.recordings import checked
-from audiometamer.training.testing import Answers, Condition, Score, TestSet
+from audiometamer.training.testing import Score, TaskAnswers, TestCondition, TestSet
 
 RATE = 20_000
-QUIET = Condition()
-WORD, SOUNDS = Task(("a", "b", "c")), Task(("x", "y"), multi=True)
+QUIET = TestCondition()
+WORD, SOUNDS = ClassificationTask(("a", "b", "c")), ClassificationTask(("x", "y"), multi=True)
 
 
 class Sound:
@@ -43,7 +43,7 @@ def noise(n_samples, seed=0):
 
 def one_label(right, wrong):
     logits = np.tile(np.float32([0, 2, 1]), (right + wrong, 1))
-    return Answers(logits, np.array([1] * right + [2] * wrong))
+    return TaskAnswers(logits, np.array([1] * right + [2] * wrong))
 
 
 def test_wilsons_interval():
@@ -61,26 +61,26 @@ def test_average_precision():
     """Of x, sounds in order are right, wrong, right, wrong: (1/1 + 2/3)/2. Of y: wrong, wrong, right, right: (1/3 + 2/4)/2."""
     logits = np.float32([[4, 1], [3, 2], [2, 4], [1, 3]])
     targets = np.float32([[1, 1], [0, 1], [1, 0], [0, 0]])
-    score = Answers(logits, targets).score()
+    score = TaskAnswers(logits, targets).score()
     assert score.percent == round(100 * (5 / 6 + 5 / 12) / 2, 1) == 62.5
     low, high = score.interval_95
     assert 0 <= low < 62.5 < high <= 100
     assert score.correct is None
-    assert Answers(targets - 0.5, targets).score().interval_95 == (100, 100)
+    assert TaskAnswers(targets - 0.5, targets).score().interval_95 == (100, 100)
     unheard = np.concatenate([targets, np.zeros((4, 1), np.float32)], axis=1)  # a class of no sound does not count
-    assert Answers(np.concatenate([logits, logits[:, :1]], axis=1), unheard).score().percent == 62.5
+    assert TaskAnswers(np.concatenate([logits, logits[:, :1]], axis=1), unheard).score().percent == 62.5
 
 
 def test_confusion():
     logits = np.float32([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
-    found = Answers(logits, np.array([0, 0, 1, 1, 1])).confusion()
+    found = TaskAnswers(logits, np.array([0, 0, 1, 1, 1])).confusion()
     assert found.tolist() == [[1, 1, 0], [1, 1, 1], [0, 0, 0]]
 
 
 def test_losses():
     """Cross-entropy of two equal logits is log 2; binary cross-entropies are averaged over classes."""
     logits = torch.tensor([[0.0, 0.0], [1000.0, 0.0], [0.0, 3.0]])
-    total, count = testing.summed_loss(logits, torch.tensor([1, 0, -1]), Task(("a", "b")))
+    total, count = testing.summed_loss(logits, torch.tensor([1, 0, -1]), ClassificationTask(("a", "b")))
     assert (float(total), int(count)) == (pytest.approx(np.log(2)), 2)
     targets = torch.tensor([[1.0, 0.0], [1.0, 1.0], [torch.nan, torch.nan]])
     total, count = testing.summed_loss(logits, targets, SOUNDS)
@@ -92,7 +92,7 @@ def test_names_of_conditions():
     found = testing.conditions((10.0, -2.5), [adversary])
     names = ["quiet", "low_passed_4_khz", "snr_10_db", "snr_-2.5_db", "cochleagram_l2_1"]
     assert [condition.name for condition in found] == names
-    assert Condition(0.0, 4000.0, adversary).name == "snr_0_db_low_passed_4_khz_cochleagram_l2_1"
+    assert TestCondition(0.0, 4000.0, adversary).name == "snr_0_db_low_passed_4_khz_cochleagram_l2_1"
 
 
 def made_tests(level=0.1, seed=0):
@@ -109,13 +109,13 @@ def examples(tests, condition=QUIET):
 
 
 def test_the_same_excerpts_every_time():
-    condition = Condition(snr=3.0)
+    condition = TestCondition(snr=3.0)
     first, again, other = (examples(made_tests(seed=seed), condition) for seed in (0, 0, 1))
     assert [label for _, label in first] == [0, 1]
     for (a, _), (b, _), (c, _) in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
-    assert not np.array_equal(examples(made_tests(), Condition(snr=2.0))[0][0], first[0][0])
+    assert not np.array_equal(examples(made_tests(), TestCondition(snr=2.0))[0][0], first[0][0])
 
 
 def test_level_ratio_and_band_of_the_excerpts():
@@ -124,9 +124,9 @@ def test_level_ratio_and_band_of_the_excerpts():
     for sound in (quiet, long):
         assert sound.std() == pytest.approx(0.1, rel=1e-4)
         assert sound.mean() == pytest.approx(0, abs=1e-6)
-    plain, mixed = (examples(made_tests(level=None), condition)[0][0] for condition in (Condition(), Condition(snr=6.0)))
+    plain, mixed = (examples(made_tests(level=None), condition)[0][0] for condition in (TestCondition(), TestCondition(snr=6.0)))
     assert 20 * np.log10(plain.std() / (mixed - plain).std()) == pytest.approx(6, abs=0.01)
-    (limited, _), _ = examples(made_tests(), Condition(band_limit=4000.0))
+    (limited, _), _ = examples(made_tests(), TestCondition(band_limit=4000.0))
     power = np.abs(np.fft.rfft(limited)) ** 2  # every half hertz
     assert power[10_000:].sum() < 1e-3 * power.sum()  # above 5 kHz: 31 dB or more below
     assert power[:7_000].sum() > 0.8 * power.sum()
@@ -140,7 +140,7 @@ def test_silence_stays_silent():
     ((sound, label),) = examples(tests)
     assert label == 2
     assert not sound.any()
-    ((sound, _),) = examples(tests, Condition(snr=0.0))
+    ((sound, _),) = examples(tests, TestCondition(snr=0.0))
     assert sound.std() == pytest.approx(0.1, rel=1e-4)
 
 
@@ -168,11 +168,11 @@ def test_an_attack_moves_what_lies_within_its_radius():
     means = [0.1, -0.1, 0.3, -0.3, 0.3]
     sounds = [(np.full(16, mean, np.float32), {"word": np.asarray(int(mean < 0))}) for mean in means]
     sounds.append((np.zeros(16, np.float32), {"word": np.asarray(-1)}))  # without a label: not counted
-    tasks = {"word": Task(("up", "down"))}
+    tasks = {"word": ClassificationTask(("up", "down"))}
     told = []
 
     def percent(adversary=None):
-        found = testing.answers(two_words(), iter(sounds), tasks, adversary=adversary, batch_size=4, progress=told.append)
+        found = testing.collect_answers(two_words(), iter(sounds), tasks, adversary=adversary, batch_size=4, progress=told.append)
         return found["word"].score()
 
     assert percent().correct == 5
@@ -182,7 +182,7 @@ def test_an_attack_moves_what_lies_within_its_radius():
     assert (under_attack.clips, under_attack.correct) == (5, 3)
     assert percent(Adversary("waveform", "l2", 0.2, **attack)).correct == 5
     assert percent(Adversary("waveform", "l2", 0.5, **attack)).correct == 3  # 0.125 a sample
-    with pytest.raises(am.AudioMetamerError, match="two has no front end, so no cochleagram that could be attacked"):
+    with pytest.raises(am.AudioMetamerError, match="two has no front end, so no cochleagram to attack"):
         percent(Adversary("cochleagram", "l2", 1.0))
 
 
@@ -194,7 +194,7 @@ def test_tasks_of_which_no_sound_has_a_label_have_no_score():
             return {"word": outputs, "sounds": outputs}
 
     model = Both(TwoWords().eval().requires_grad_(False), sample_rate=RATE, duration=16 / RATE, name="both")
-    assert testing.answers(model, iter(sounds), {"word": Task(("up", "down")), "sounds": SOUNDS}) == {}
+    assert testing.collect_answers(model, iter(sounds), {"word": ClassificationTask(("up", "down")), "sounds": SOUNDS}) == {}
 
 
 def test_measure(tiny):
@@ -202,8 +202,8 @@ def test_measure(tiny):
     labels = tiny.labels["word"]
     recordings = [Sound(noise(5000 + k, k), word=[labels[k % 3]]) for k in range(6)]
     recordings[-1] = Sound(noise(5000, 9), word=["unknown"])
-    with pytest.warns(AudioMetamerWarning, match="1 recordings of split test have a word that is none of the 3 classes: unknown"):
-        tests = testing.prepared_tests(tiny, recordings, split="test")
+    with pytest.warns(AudioMetamerWarning, match="1 recordings of split test have a word that is not among the 3 classes: unk"):
+        tests = testing.prepare_test_set(tiny, recordings, split="test")
     told = []
     wanted = testing.conditions((0.0,), [Adversary("cochleagram", "l2", 0.1, steps=1)])
     scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: told.append(report))
@@ -218,10 +218,10 @@ def test_measure(tiny):
 def test_what_cannot_be_tested(tiny):
     for split in ("test", "background", "elsewhere"):
         with pytest.raises(am.AudioMetamerError, match=f"no recording of split '{split}' has a label of task word"):
-            testing.prepared_tests(tiny, [Sound(noise(10), "train", word=["yes"])], split=split)
+            testing.prepare_test_set(tiny, [Sound(noise(10), "train", word=["yes"])], split=split)
     nameless = am.Model(TwoWords().eval().requires_grad_(False), sample_rate=RATE, duration=16 / RATE, name="two")
     with pytest.raises(am.AudioMetamerError, match="two has no labels or no sample rate"):
-        testing.prepared_tests(nameless, [], split="test")
+        testing.prepare_test_set(nameless, [], split="test")
 
 
 def test_tables(tmp_path):

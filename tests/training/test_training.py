@@ -1,11 +1,13 @@
 """Training: the same choices again, resuming to the same weights, and a folder that loads."""
 
 import csv
+import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -16,8 +18,10 @@ from tiny_training import RECIPE
 
 import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.training.corpus import Corpus
+from audiometamer.training import run
+from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
+from audiometamer.training.recordings import AudioFile
 from audiometamer.training.run import TrainingRun
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
 from audiometamer.training.train import train
@@ -180,7 +184,7 @@ def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
             "batch_size = 4\nsample_rate = 16000",
             "the front end takes 20000 Hz and the model 16000; set sample_rate",
         ),
-        ("[data]", "[background]\nn_voices = [6, 1]\n[data]", r"n_voices is \(6, 1\); it must be the fewest"),
+        ("[data]", "[background]\nn_voices = [6, 1]\n[data]", r"n_voices is \(6, 1\); it must be the minimum"),
         ("[data]", "[background]\nkinds = { rain = 1.0 }\n[data]", "no kind of background rain; there are babble, "),
         ("[data]", '[optimizer]\nname = "Adam"\n[data]', "is not a recipe: Invalid enum value 'Adam'"),
     ],
@@ -445,3 +449,11 @@ def test_numbers_that_no_recipe_has(tmp_path, before, after, told):
     (tmp_path / "recipe.toml").write_text(RECIPE.replace(before, after, 1))
     with pytest.raises(am.AudioMetamerError, match=rf"recipe\.toml is not a recipe: .*{told}"):
         read_recipe(tmp_path / "recipe.toml")
+
+
+def test_the_identity_of_the_data_is_that_of_version_0_1(tmp_path):
+    """Checkpoints of before are resumed: the digest does not depend on today's name of the class of tasks."""
+    recording = AudioFile(tmp_path / "yes.wav", "train", {"word": ("yes",)})
+    corpus = SimpleNamespace(tasks={"word": ClassificationTask(("no", "yes"))}, recordings={"train": [recording]})
+    text = "{'word': Task(labels=('no', 'yes'), multi=False)}" + "('train', 'yes.wav', {'word': ('yes',)})"
+    assert run._identity(corpus) == hashlib.sha256(text.encode()).hexdigest()

@@ -39,11 +39,11 @@ class RecognitionAnalysis:
     exclusions : Exclusions
     recognition : list of RecognitionRow
     tests : dict of str to Anova
-        By what they compare.
+        Tests by what they compare.
     ceiling : SplitHalf or None
         Noise ceiling of the listeners' proportions over all conditions.
     notes : list of str
-        What was left out of some part, with counts.
+        Omissions from parts of the analysis, with counts.
     """
 
     trials: list[TrialRow]
@@ -81,7 +81,7 @@ def analyse(
     trials : sequence of Trial
         All trials; main trials of listeners who are not excluded are analysed.
     listeners : iterable of Listener, optional
-        What is known of listeners beyond their trials.
+        Information about listeners beyond their trials.
     rules : Rules, optional
         Exclusion rules.
     persons : mapping of str to str, optional

@@ -12,7 +12,7 @@ class Chance(NamedTuple):
     ----------
     proportion : float
     source : str
-        What it follows from, in words.
+        Origin of the chance level, in words.
     """
 
     proportion: float

@@ -78,7 +78,7 @@ def analyse_into(
     -------
     RecognitionAnalysis
     list of path
-        What was written.
+        Files written.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class Anova(NamedTuple):
     Parameters
     ----------
     listeners : int
-        How many listeners it includes.
+        Number of listeners included.
     groups : dict of str to int
         Size of each group, if it compares groups.
     effects : list of Effect
@@ -40,7 +40,7 @@ class AnovaData(NamedTuple):
     Parameters
     ----------
     name : str
-        What is compared.
+        The comparison.
     values : array [shape=(rows, levels, …)]
         Proportions correct; NaN where a listener had no trial.
     within : sequence of str
@@ -75,7 +75,7 @@ def anova_data(counts: Mapping[ObserverKind, CorrectCounts], groups: Mapping[str
     Parameters
     ----------
     counts : mapping
-        Of listeners (``human``), and of networks if anything is known of them.
+        Counts of listeners (``human``), and of networks if they are known.
     groups : mapping of str to str
         The group of each listener; empty if the listener has none.
     """
@@ -129,7 +129,7 @@ def analyse_variance(compared: Iterable[AnovaData], *, permutations: int, seed: 
     Returns
     -------
     dict of str to Anova
-        By the names of the comparisons.
+        Tests by the name of the comparison.
     list of str
         Which listeners are left out of which comparison.
     """

@@ -91,13 +91,13 @@ def analyse(
     trials : sequence of Answered
         All trials; those of the main part by listeners who are not excluded are analysed.
     listeners : iterable of ListenerRow, optional
-        What is known about listeners beyond their trials.
+        Information about listeners beyond their trials.
     decision : Decision, optional
         Default: differencing in the trials' task, with threshold at 0.794 correct.
     rules : ExclusionRules, optional
         Rules of exclusion. Default: those of `ExclusionRules`, with the proportion of catch trials of `catch_criterion`.
     procedures : mapping of str to Procedure, optional
-        By dimension, for their own thresholds, and to simulate them for the intervals.
+        Procedures by dimension, for their own thresholds, and to simulate them for the intervals.
     resamples : int
         Bootstrap samples. Default 400.
     seed : int
@@ -200,7 +200,7 @@ def summary(analysis: ExplorationAnalysis) -> str:
     rows = [row for row in found.rows if not row.listener]
     spread = f"Listeners differ {found.dispersion:.2f} times as much as by chance alone"
     if all(row.listeners < 2 for row in rows):
-        spread = "How much listeners differ: not computed: no two heard the same dimension"
+        spread = "Differences between listeners were not computed: no two heard the same dimension"
     lines = [
         analysis.exclusions.statement,
         *analysis.exclusions.details,

@@ -42,7 +42,7 @@ def draw_sensitivity(rows: Sequence[Threshold], path: Path) -> list[Path]:
     Parameters
     ----------
     rows : sequence of Threshold
-        Those of single listeners are ignored.
+        Thresholds; those of single listeners are ignored.
     path : path
         The PNG; the other files are written beside it.
 
@@ -62,7 +62,7 @@ def sensitivity_figure(rows: Sequence[Threshold]) -> "Figure":
     Parameters
     ----------
     rows : sequence of Threshold
-        Those of single listeners are ignored.
+        Thresholds; those of single listeners are ignored.
 
     Returns
     -------

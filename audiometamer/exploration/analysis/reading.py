@@ -22,7 +22,7 @@ class AnalysisInput(NamedTuple):
     trials : list of Answered
     listeners : list of ListenerRow
     procedures : mapping of str to Procedure
-        By dimension; empty with a trial table alone.
+        Procedures by dimension; empty with a trial table alone.
     target : float
         Proportion correct at threshold, as of the procedures; 0.794 with a trial table alone.
     headphones : int or None

@@ -86,10 +86,10 @@ class Thresholds(NamedTuple):
     Parameters
     ----------
     rows : list of Threshold
-        By dimension in their order, first all listeners, then each.
+        Thresholds in the order of dimensions, for each first all listeners, then single ones.
     dispersion : float
         See `audiometamer.exploration.analysis.uncertainty.dispersion`.
-    lost_of_one, lost_of_all : float
+    max_loss_of_one, max_loss_of_all : float
         Twice the largest loss of log likelihood within the intervals, for one listener and for all.
     """
 
@@ -115,7 +115,7 @@ def thresholds(
         Trials of the procedures.
     decision : Decision
     procedures : mapping of str to Procedure, optional
-        By dimension, for their own estimates.
+        Procedures by dimension, for their own estimates.
     resamples : int
         Bootstrap samples for intervals. Default 400.
     seed : int

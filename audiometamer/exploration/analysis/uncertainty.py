@@ -48,9 +48,9 @@ def max_loss(
     Parameters
     ----------
     groups : sequence of Group
-        Of about equally many listeners.
+        Groups of about the same number of listeners.
     procedures : mapping of str to Procedure
-        By dimension.
+        Procedures by dimension.
     resamples : int
         Number of resamples; 0 for χ² alone.
     rng : Generator

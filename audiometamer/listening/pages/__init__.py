@@ -9,7 +9,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_text
-from audiometamer.listening.sentences import Catalogue
+from audiometamer.listening.sentences import SentenceCatalogue
 
 JSPSYCH = "jspsych.js"
 INDEX, SENTENCES = "index.html", "sentences.js"
@@ -17,13 +17,13 @@ _HERE = Path(__file__).parent
 _LOCK = ("package.json", "package-lock.json")
 
 
-def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = None) -> None:
+def write_page(folder: Path, catalogue: SentenceCatalogue, *, jspsych: Path | None = None) -> None:
     """Write the page into a new folder; it is the same for all experiments in a language, and gets the rest from the server.
 
     Parameters
     ----------
     folder : path
-    catalogue : Catalogue
+    catalogue : SentenceCatalogue
         The page's own sentences.
     jspsych : path, optional
         Browser build of jsPsych. Default: npm downloads the version of the lock file, whose hash it verifies, or takes it from
@@ -43,7 +43,7 @@ def write_page(folder: Path, catalogue: Catalogue, *, jspsych: Path | None = Non
         shutil.copyfile(jspsych, folder / JSPSYCH)
 
 
-def _write_sentences(folder: Path, catalogue: Catalogue) -> None:
+def _write_sentences(folder: Path, catalogue: SentenceCatalogue) -> None:
     """Write the sentences as a module of the page, and those of `index.html` into it."""
     page = {key.removeprefix("page."): text for key, text in catalogue.sentences.items() if key.startswith("page.")}
     index = (folder / INDEX).read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ def resampled(model: Model, sample_rate: int | None) -> Model:
     Returns
     -------
     Model
-        With the same duration, level, labels and layers; the model itself if the rate is its own.
+        Model with the same duration, level, labels and layers; the same model if the rate is its own.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from audiometamer.models.adapters.unit_variance import UnitVariance
 from audiometamer.models.adapters.whisper_features import WhisperFeatures
 
 
-class Family(NamedTuple):
+class Architecture(NamedTuple):
     """An architecture.
 
     Parameters
@@ -22,7 +22,7 @@ class Family(NamedTuple):
     layers : mapping of str to str
         Patterns of dotted module names, and names of their layers, to which a number is appended.
     domain : Domain
-        Where signals start: louder where the power of a spectrum has a floor, since no gradient passes below it.
+        Domain in which signals start: louder if the power of a spectrum has a floor, since no gradient passes below it.
     """
 
     front_end: Callable[[Any], nn.Module | None]
@@ -31,7 +31,7 @@ class Family(NamedTuple):
 
 
 _LOUDER = Waveform(deviation=0.01)
-_WAV2VEC2 = Family(
+_WAV2VEC2 = Architecture(
     lambda extractor: UnitVariance(epsilon=1e-7) if extractor.do_normalize else None,
     {
         r"feature_extractor\.conv_layers\.(\d+)": "conv",
@@ -43,8 +43,10 @@ _WAV2VEC2 = Family(
 FAMILIES = {
     "wav2vec2": _WAV2VEC2,
     "hubert": _WAV2VEC2,
-    "whisper": Family(WhisperFeatures, {r"conv([12])": "conv", r"layers\.(\d+)": "layer", "layer_norm": "normalized"}, _LOUDER),
-    "audio-spectrogram-transformer": Family(
+    "whisper": Architecture(
+        WhisperFeatures, {r"conv([12])": "conv", r"layers\.(\d+)": "layer", "layer_norm": "normalized"}, _LOUDER
+    ),
+    "audio-spectrogram-transformer": Architecture(
         ASTFeatures, {"embeddings": "embedded", r"layers\.(\d+)": "layer", "layernorm": "normalized"}, _LOUDER
     ),
 }
@@ -58,7 +60,7 @@ class Network(nn.Module):
     model : PreTrainedModel
         The network.
     layers : mapping of str to str
-        See `Family`.
+        See `Architecture`.
     """
 
     def __init__(self, model: Any, layers: Mapping[str, str]) -> None:

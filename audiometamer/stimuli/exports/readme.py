@@ -21,7 +21,7 @@ def readme(
     level : float
         RMS of the calibration sounds, dB re full scale.
     lowered : float
-        By how many dB the whole set was lowered so that no peak clips.
+        Attenuation of the whole set in dB so that no peak clips.
     """
     if settings.factor is None:
         plays = "the level at which the sounds play"

@@ -19,11 +19,11 @@ class ExportedSound(msgspec.Struct, frozen=True):
     stim_id, file : str
         Its name, and its path in the export.
     clip, model, layer : str
-        What it is; the layer of a clip itself is ``natural``.
+        Source of the sound; the layer of a clip itself is ``natural``.
     seed : int or None
     verdict : str
     set_file : str
-        What it is a copy of: a path in the set.
+        Path in the set of the file that it copies.
     duration, rms_db : float or None
         Seconds; dB re full scale. None until it is written.
     about : dict of str to str
@@ -65,7 +65,7 @@ class ExportFormat(NamedTuple):
     Parameters
     ----------
     file_of : callable
-        From a sound's name to its path in the export.
+        Maps a sound's name to its path in the export.
     check : callable
         Raises if the sounds cannot be exported in this form.
     write : callable

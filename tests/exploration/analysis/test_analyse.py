@@ -93,7 +93,7 @@ def test_answers_that_are_all_right_measure_nothing():
     trials = [msgspec.structs.replace(trial, answer=trial.right, correct=True) for trial in explored(1)[0]]
     words = summary(analyse(trials, resamples=0))
     assert words.count("not measured: outside the changes that were presented (up to ") == 3
-    assert "How much listeners differ: not computed: no two heard the same dimension" in words
+    assert "Differences between listeners were not computed: no two heard the same dimension" in words
     assert "relu0 (0 dimensions): no threshold, no SNR, no modulation distance; left out: 2" in words
 
 

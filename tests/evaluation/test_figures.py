@@ -5,22 +5,26 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from audiometamer.evaluation import Row, draw_pictures
+from audiometamer.evaluation import EvaluationRow, draw_figures
 
 
 def recognised(judge, layer, value, task="word"):
-    return Row(judge, "accuracy", value, 20, 20, max(value - 0.1, 0), min(value + 0.1, 1), generator="a", layer=layer, task=task)
+    return EvaluationRow(
+        judge, "accuracy", value, 20, 20, max(value - 0.1, 0), min(value + 0.1, 1), generator="a", layer=layer, task=task
+    )
 
 
 @pytest.fixture
 def rows():
     heard = [recognised(judge, layer, 0.5) for judge in ("a", "b") for layer in ("natural", "relu0", "final")]
     matrix = [
-        Row("a", metric, 0.3, 20, 20, 0.2, 0.4, generator="a", layer=layer, measured_layer=measured)
+        EvaluationRow("a", metric, 0.3, 20, 20, 0.2, 0.4, generator="a", layer=layer, measured_layer=measured)
         for metric in ("snr_db", "pearson_r2", "spearman_rho") for layer in ("relu0", "final") for measured in ("relu0", "final")
     ]  # fmt: skip
     attacks = [
-        Row(judge, "accuracy", 1 - radius, 20, 20, 0.0, 1.0, layer="natural", attack="waveform:l2", radius=radius, task="word")
+        EvaluationRow(
+            judge, "accuracy", 1 - radius, 20, 20, 0.0, 1.0, layer="natural", attack="waveform:l2", radius=radius, task="word",
+        )
         for judge in ("a", "b") for radius in (0.0, 0.5, 1.0)
     ]  # fmt: skip
     return [*heard, *matrix, *attacks]
@@ -28,17 +32,17 @@ def rows():
 
 def test_which_pictures_there_are(rows, tmp_path):
     names = ["recognition.png", "layers_a.png", "attacks.png"]
-    assert draw_pictures(rows, tmp_path, chance={"word": 0.1}) == [tmp_path / name for name in names]
+    assert draw_figures(rows, tmp_path, chance={"word": 0.1}) == [tmp_path / name for name in names]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
-    two = draw_pictures([*rows[:6], recognised("b", "final", 0.2, task="a/b")], tmp_path)
+    two = draw_figures([*rows[:6], recognised("b", "final", 0.2, task="a/b")], tmp_path)
     assert [path.name for path in two] == ["recognition_word.png", "recognition_a_b.png"]
-    assert draw_pictures([], tmp_path) == []
+    assert draw_figures([], tmp_path) == []
 
 
 def test_they_show_the_numbers(rows, tmp_path):
     rows = [row for row in rows if row.judge == "a"]
-    before = draw_pictures(rows, tmp_path / "before")
-    after = draw_pictures([replace(row, value=row.value / 2, low=0.0) for row in rows], tmp_path / "after")
+    before = draw_figures(rows, tmp_path / "before")
+    after = draw_figures([replace(row, value=row.value / 2, low=0.0) for row in rows], tmp_path / "after")
     for first, second in zip(before, after, strict=True):
         pictures = [matplotlib.image.imread(path)[..., :3] for path in (first, second)]
         assert pictures[0].shape == pictures[1].shape
@@ -48,5 +52,5 @@ def test_they_show_the_numbers(rows, tmp_path):
 
 def test_many_networks_are_told_apart(tmp_path):
     rows = [recognised(f"judge{k}", layer, k / 20) for k in range(20) for layer in ("natural", "relu0")]
-    (path,) = draw_pictures(rows, tmp_path)
+    (path,) = draw_figures(rows, tmp_path)
     assert matplotlib.image.imread(path).shape[0] > 100

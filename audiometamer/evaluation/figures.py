@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as in the papers."""
+"""Figures of an evaluation, as in the papers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from audiometamer.drawing import line_style, literal_text, percent_by_layer, tidy
 from audiometamer.evaluation.measures import RECOGNITION
-from audiometamer.evaluation.table import OTHERS, Row
+from audiometamer.evaluation.table import OTHERS, EvaluationRow
 from audiometamer.io.files import atomic_write
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import METRICS
@@ -29,32 +29,32 @@ _METRIC_NAMES = {"snr_db": "SNR (dB)", "spearman_rho": "ρ", "pearson_r2": "R²"
 
 
 @literal_text()
-def draw_pictures(rows: Sequence[Row], out: Path, *, chance: dict[str, float] | None = None) -> list[Path]:
-    """Draw what a table has: recognition against layer, matched against measured layers, accuracy under attack.
+def draw_figures(rows: Sequence[EvaluationRow], out: Path, *, chance: dict[str, float] | None = None) -> list[Path]:
+    """Draw the figures that a table has rows for: recognition by layer, matched by measured layers, accuracy under attack.
 
     Parameters
     ----------
-    rows : sequence of Row
-        As `evaluate` gives them.
+    rows : sequence of EvaluationRow
+        As `evaluate` returns them.
     out : path
         Folder for ``recognition.png`` (``recognition_TASK.png`` if there are several tasks), ``layers_MODEL.png`` of each
         generating model, and ``attacks.png``.
     chance : dict of str to float, optional
-        Share that is right by chance, by task; drawn as a line.
+        Proportion correct by chance, by task; drawn as a line.
 
     Returns
     -------
     list of path
     """
     paths = []
-    heard = [row for row in rows if row.measure in RECOGNITION and row.judge != OTHERS and not row.attack]
+    recognised = [row for row in rows if row.measure in RECOGNITION and row.judge != OTHERS and not row.attack]
     under_attack = [row for row in rows if row.attack]
-    judges = _each(row.judge for row in [*heard, *under_attack])  # the same colour for each in every picture
-    tasks = _each(row.task for row in heard)
+    judges = _distinct(row.judge for row in [*recognised, *under_attack])  # each judge has the same colour in every figure
+    tasks = _distinct(row.task for row in recognised)
     for task in tasks:
         paths.append(out / ("recognition.png" if len(tasks) == 1 else f"recognition_{safe_name(task)}.png"))
-        _draw_recognition([row for row in heard if row.task == task], paths[-1], task, judges, (chance or {}).get(task))
-    for generator in _each(row.generator for row in rows):
+        _draw_recognition([row for row in recognised if row.task == task], paths[-1], task, judges, (chance or {}).get(task))
+    for generator in _distinct(row.generator for row in rows):
         own = [row for row in rows if row.generator == generator and row.measure in METRICS]
         if own:
             paths.append(out / f"layers_{safe_name(generator)}.png")
@@ -65,11 +65,11 @@ def draw_pictures(rows: Sequence[Row], out: Path, *, chance: dict[str, float] | 
     return paths
 
 
-def _draw_recognition(rows: Sequence[Row], path: Path, task: str, judges: Sequence[str], chance: float | None) -> None:
-    """A panel for each generating model, a line for each judge, thick the generating model's own."""
+def _draw_recognition(rows: Sequence[EvaluationRow], path: Path, task: str, judges: Sequence[str], chance: float | None) -> None:
+    """A panel for each generating model, a line for each judge, thick for the generating model itself."""
     measure = next(name for name in RECOGNITION if any(row.measure == name for row in rows))
     rows = [row for row in rows if row.measure == measure]
-    generators = _each(row.generator for row in rows)
+    generators = _distinct(row.generator for row in rows)
     figure, panels = _panels(len(generators), columns=min(len(generators), 3), width=4.6, height=3.5)
     for axes, generator in zip(panels, generators, strict=False):
         _recognition_panel(axes, [row for row in rows if row.generator == generator], generator, judges)
@@ -77,11 +77,11 @@ def _draw_recognition(rows: Sequence[Row], path: Path, task: str, judges: Sequen
             axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1)
             axes.text(axes.get_xlim()[0], 100 * chance + 1, " chance", ha="left", va="bottom", fontsize=8, color="0.3")
     figure.supylabel(f"{task}: {_AXES[measure]}", fontsize=11)
-    _finish(figure, panels, path, n_used=len(generators), order=judges, title="heard by (thick: the network that made them)")
+    _finish(figure, panels, path, n_used=len(generators), order=judges, title="recognised by (thick: the network that made them)")
 
 
-def _recognition_panel(axes: "Axes", rows: Sequence[Row], generator: str, judges: Sequence[str]) -> None:
-    layers = sorted(_each(row.layer for row in rows), key=lambda layer: layer != NATURAL)
+def _recognition_panel(axes: "Axes", rows: Sequence[EvaluationRow], generator: str, judges: Sequence[str]) -> None:
+    layers = sorted(_distinct(row.layer for row in rows), key=lambda layer: layer != NATURAL)
     for k, judge in enumerate(judges):
         shift = 0.3 * (k - (len(judges) - 1) / 2) / len(judges)
         style = {"linewidth": 2.6, "markersize": 6.0} if judge == generator else {"linewidth": 1.2, "markersize": 4.5}
@@ -94,9 +94,9 @@ def _recognition_panel(axes: "Axes", rows: Sequence[Row], generator: str, judges
     percent_by_layer(axes, layers)
 
 
-def _draw_layers(rows: Sequence[Row], path: Path, generator: str) -> None:
-    """A matrix for each measure of similarity: matched layers down, measured layers across."""
-    matched, measured = _each(row.layer for row in rows), _each(row.measured_layer for row in rows)
+def _draw_layers(rows: Sequence[EvaluationRow], path: Path, generator: str) -> None:
+    """A matrix for each measure of similarity: matched layers in rows, measured layers in columns."""
+    matched, measured = _distinct(row.layer for row in rows), _distinct(row.measured_layer for row in rows)
     height = 0.36 * len(matched) + 2.0
     figure = _figure((3 * (0.46 * len(measured) + 0.9) + 1.2, height))
     panels = figure.subplots(1, 3, squeeze=False, sharey=True)[0]
@@ -119,9 +119,9 @@ def _draw_layers(rows: Sequence[Row], path: Path, generator: str) -> None:
     _save(figure, path)
 
 
-def _draw_attacks(rows: Sequence[Row], path: Path, judges: Sequence[str]) -> None:
+def _draw_attacks(rows: Sequence[EvaluationRow], path: Path, judges: Sequence[str]) -> None:
     """A panel for each task and kind of attack: accuracy against the largest norm of the perturbation."""
-    tasks, attacks = _each(row.task for row in rows), _each(row.attack for row in rows)
+    tasks, attacks = _distinct(row.task for row in rows), _distinct(row.attack for row in rows)
     kinds = [(task, attack) for task in tasks for attack in attacks]
     figure, panels = _panels(len(kinds), columns=len(attacks), width=4.6, height=3.5)
     for axes, (task, attack) in zip(panels, kinds, strict=False):
@@ -132,19 +132,19 @@ def _draw_attacks(rows: Sequence[Row], path: Path, judges: Sequence[str]) -> Non
                 _line(axes, [row.radius or 0.0 for row in line], line, k, label=judge, linewidth=1.5, markersize=5)
         where, norm = attack.split(":")
         size = {"l2": "L2", "linf": "L∞"}[norm]
-        axes.set(title=f"{task}: attack on the {where}", xlabel=f"{size} norm at most", ylim=(-3, 103))
+        axes.set(title=f"{task}: attack on the {where}", xlabel=f"maximum {size} norm", ylim=(-3, 103))
         axes.locator_params(axis="x", nbins=5)
         tidy(axes)
     figure.supylabel("clips labelled right (%)", fontsize=11)
     _finish(figure, panels, path, n_used=len(kinds), order=judges, title="network")
 
 
-def _line(axes: "Axes", places: Sequence[float], rows: Sequence[Row], k: int, **style: Any) -> None:
-    """Percent with their intervals, in the style of line number `k`."""
+def _line(axes: "Axes", positions: Sequence[float], rows: Sequence[EvaluationRow], k: int, **style: Any) -> None:
+    """Draw percentages with their intervals, in the style of line number `k`."""
     values = 100 * np.array([row.value for row in rows])
     below = np.maximum(values - 100 * np.array([row.low for row in rows]), 0)
     above = np.maximum(100 * np.array([row.high for row in rows]) - values, 0)
-    axes.errorbar(places, values, yerr=(below, above), elinewidth=0.8, **line_style(k), **style)
+    axes.errorbar(positions, values, yerr=(below, above), elinewidth=0.8, **line_style(k), **style)
 
 
 def _figure(size: tuple[float, float]) -> "Figure":
@@ -154,7 +154,7 @@ def _figure(size: tuple[float, float]) -> "Figure":
 
 
 def _panels(n_panels: int, *, columns: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
-    """Panels side by side and below each other."""
+    """A figure with panels in rows of `columns`."""
     rows = -(-n_panels // columns)
     figure = _figure((width * columns + 0.6, height * rows + 1.0))
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -176,6 +176,6 @@ def _save(figure: "Figure", path: Path) -> None:
         figure.savefig(temporary, dpi=120)
 
 
-def _each(values: Iterable[_T]) -> list[_T]:
-    """Each value once, empty ones left out."""
+def _distinct(values: Iterable[_T]) -> list[_T]:
+    """The distinct values that are not empty, in order."""
     return [value for value in dict.fromkeys(values) if value != ""]
