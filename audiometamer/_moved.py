@@ -522,13 +522,16 @@ def with_old_names(module: str, otherwise: Callable[[str], Any] | None = None) -
             if "__path__" in names:
                 names[name] = found  # an import from a package looks twice
             return found
-        if module == _PACKAGE and name in MODULES:  # as an attribute it once stood there after another name was used
-            _warn(f"{module}.{name}", f"{module}.{MODULES[name]}")
-            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # the same again
-                return import_module(f"{module}.{name}")
         if otherwise is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        return otherwise(name)
+        try:
+            return otherwise(name)
+        except AttributeError:
+            if module != _PACKAGE or name not in MODULES:
+                raise
+        _warn(f"{module}.{name}", f"{module}.{MODULES[name]}")  # it stood there once another name had been used
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # the same again
+            return import_module(f"{module}.{name}")
 
     return __getattr__
 

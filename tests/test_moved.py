@@ -126,3 +126,10 @@ def test_modules_of_before_are_attributes(old):
     assert messages == [f"audiometamer.{old} is now {new}; the old name goes away in version 0.3"]
     name = {"criteria": "NullDistribution", "audio": "Clip"}[old]
     assert getattr(module, name) is getattr(am, name)
+
+
+def test_what_is_public_today_is_no_module_of_before():
+    vars(am).pop("domains", None)
+    module, messages = warned(lambda: am.domains)
+    assert messages == []
+    assert module.__name__ == "audiometamer.matching.domains"

@@ -114,6 +114,10 @@ def match(
         If the optimiser is not an `Optimizer`; if the loss is not a real, finite number for each signal; or if no gradient
         reaches the signals.
     """
+    if not callable(forward):
+        raise AudioMetamerError(
+            f"forward is a {type(forward).__name__}; it must be a function of signals that returns activations"
+        )
     check_optimizer(optimizer)
     _check_lengths(start, target)
     if resume_from is None:

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from audiometamer.errors import AudioMetamerError
+
 # What an optimiser remembers: tensors whose first dimension is the batch, so that signals can leave it and resume alone.
 State = Mapping[str, Tensor]
 Schedule = Callable[[int], float]
@@ -72,6 +74,9 @@ class NormalizedDescent:
     schedule: Schedule
     momentum: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_schedule(self.schedule)
+
     def init(self, signals: Tensor) -> State:
         return {"velocity": torch.zeros_like(signals)} if self.momentum else {}
 
@@ -100,6 +105,9 @@ class Adam:
     schedule: Schedule
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check_schedule(self.schedule)
 
     def init(self, signals: Tensor) -> State:
         return {"first": torch.zeros_like(signals), "second": torch.zeros_like(signals)}
@@ -200,3 +208,10 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 def _norm(x: Tensor) -> Tensor:
     """L2 norm of each signal, shaped to divide the batch."""
     return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.ndim - 1))
+
+
+def _check_schedule(schedule: object) -> None:
+    if not callable(schedule):
+        raise AudioMetamerError(
+            f"the schedule is {schedule!r}; it must be a function of the number of the step, such as Constant(0.01)"
+        )

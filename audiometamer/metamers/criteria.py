@@ -163,7 +163,8 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises
         ------
         AudioMetamerError
-            If there are fewer than two different sounds, activations are not finite, or the network is in train mode.
+            If there are fewer than two different sounds, one has another shape, activations are not finite, or the network is in
+            train mode.
 
         Warns
         -----
@@ -177,7 +178,7 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         with tempfile.TemporaryDirectory() as folder:
             stores = {layer: RowStore(Path(folder) / str(i), memory / len(wanted)) for i, layer in enumerate(wanted)}
             unique = UniqueSignals(names)
-            batches = _batches(unique.filter(sounds), batch_size)
+            batches = _batches(unique.filter(_fitting(model, sounds)), batch_size)
             n_sounds, finite = _record(model, batches, stores, optional=() if layers else wanted, progress=progress)
             if unique.repeats:
                 repeats = first_few([f"{name} is {other}" for name, other in unique.repeats])
@@ -368,6 +369,15 @@ def _snr(products: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = 10 * np.log10(np.maximum(power[i], power[j]) / noise)
     return np.where(np.maximum(power[i], power[j]) > 0, snr, -np.inf)
+
+
+def _fitting(model: Model, sounds: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Sounds; raises at one that the model does not take."""
+    for number, sound in enumerate(sounds):
+        found = tuple(sound.shape) if isinstance(sound, Tensor) else type(sound).__name__
+        if found != model.signal_shape:
+            raise AudioMetamerError(f"sound {number} is {found}; {model.name} takes tensors of shape {model.signal_shape}")
+        yield sound
 
 
 def _batches(sounds: Iterable[Tensor], size: int) -> Iterator[Tensor]:

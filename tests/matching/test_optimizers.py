@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.matching import LBFGS, half_squared_error
+from audiometamer.matching import LBFGS, Adam, NormalizedDescent, half_squared_error
 from audiometamer.matching.domains import Gaussian
 
 
@@ -47,3 +47,18 @@ def test_a_quadratic_of_many_dimensions_is_solved_in_few_steps():
         optimizer=LBFGS(max_step=5.0), steps=60, loss=half_squared_error,
     )  # fmt: skip
     torch.testing.assert_close(found.signals, target, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("optimizer", [Adam, NormalizedDescent])
+def test_a_step_size_is_a_function_of_the_step(optimizer):
+    with pytest.raises(
+        am.AudioMetamerError, match=r"the schedule is 0\.01; it must be a function of the number of the step, such as"
+    ):
+        optimizer(0.01)
+
+
+def test_the_function_comes_first():
+    with pytest.raises(am.AudioMetamerError, match="forward is a Tensor; it must be a function of signals"):
+        am.match(
+            torch.ones(1, 4), torch.square, torch.ones(1, 4), domain=Gaussian(), optimizer=Adam(lambda step: 0.1), steps=2
+        )  # fmt: skip

@@ -86,6 +86,12 @@ def test_one_sound_makes_no_pair(tiny, sounds):
         NullDistribution.measure(tiny, sounds[:1])
 
 
+@pytest.mark.parametrize(("sound", "found"), [(torch.ones(900), r"\(900,\)"), ("a.wav", "str")])
+def test_sounds_are_as_the_model_takes_them(tiny, sounds, sound, found):
+    with pytest.raises(am.AudioMetamerError, match=rf"sound 1 is {found}; tiny takes tensors of shape \(1000,\)"):
+        NullDistribution.measure(tiny, [sounds[0], sound])
+
+
 def test_a_sound_twice_is_left_out(tiny, sounds):
     """Also one of 16 bits, or of another level set back: what a copy differs by is no difference between sounds."""
     copies = [*sounds, sounds[1], (sounds[2] * 32768).round() / 32768, sounds[0] * 1.0001]

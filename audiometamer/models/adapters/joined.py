@@ -61,6 +61,10 @@ def joined(models: Mapping[str, Model]) -> Model:
     AudioMetamerError
         If there are fewer than two models, or their signals differ in duration, level, bounds or shape.
     """
+    if not isinstance(models, Mapping):
+        raise AudioMetamerError(
+            f"models is a {type(models).__name__}; give a dict of names to models: joined({{'a': …, 'b': …}})"
+        )
     if len(models) < 2:
         raise AudioMetamerError(f"{len(models)} model cannot be joined with others; give at least two")
     rates = {model.sample_rate for model in models.values()}

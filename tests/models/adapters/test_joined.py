@@ -68,3 +68,8 @@ def test_what_cannot_be_joined(tiny):
         joined({"tiny": tiny})
     with pytest.raises(am.AudioMetamerError, match="two of the models are called cochcnn-word"):
         am.load_model("cochcnn-word+cochcnn-word")
+
+
+def test_models_come_by_name(tiny):
+    with pytest.raises(am.AudioMetamerError, match="models is a list; give a dict of names to models"):
+        joined([tiny, another()])
