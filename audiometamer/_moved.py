@@ -446,10 +446,11 @@ NAMES = {
     "tables.unguarded": "io.tables.unescape_formula",
     "toml_files.attempted": "io.toml_files.problems_raised",
     "toml_files.within": "io.toml_files.error_context",
+    "training.corpus.Batch": "training.corpus.TrainingBatch",
     "training.corpus.Task": "training.corpus.ClassificationTask",
     "training.journal.Row": "training.journal.EpochRow",
     "training.testing.Answers": "training.testing.TaskAnswers",
-    "training.testing.Condition": "training.testing.TestCondition",
+    "training.testing.Condition": "training.testing.AccuracyCondition",
     "training.testing.answers": "training.testing.collect_answers",
     "training.testing.prepared_tests": "training.testing.prepare_test_set",
     "whole_numbers.LARGEST_SEED": "io.integers.MAX_SEED",
@@ -521,6 +522,10 @@ def with_old_names(module: str, otherwise: Callable[[str], Any] | None = None) -
             if "__path__" in names:
                 names[name] = found  # an import from a package looks twice
             return found
+        if module == _PACKAGE and name in MODULES:  # as an attribute it once stood there after another name was used
+            _warn(f"{module}.{name}", f"{module}.{MODULES[name]}")
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # the same again
+                return import_module(f"{module}.{name}")
         if otherwise is None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         return otherwise(name)

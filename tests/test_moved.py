@@ -115,3 +115,14 @@ def test_one_warning_of_a_name_that_is_imported_from_a_package_of_today():
 def test_the_format_of_a_packed_experiment():
     found, _ = warned(lambda: import_module("audiometamer.experiment.pack").Form)
     assert found is import_module("audiometamer.experiment.pack").PackFormat
+
+
+@pytest.mark.parametrize("old", ["criteria", "audio"])
+def test_modules_of_before_are_attributes(old):
+    """Of programs that wrote ``am.criteria`` without importing it."""
+    vars(am).pop(old, None)
+    module, messages = warned(lambda: getattr(am, old))
+    new = f"audiometamer.{_moved.MODULES[old]}"
+    assert messages == [f"audiometamer.{old} is now {new}; the old name goes away in version 0.3"]
+    name = {"criteria": "NullDistribution", "audio": "Clip"}[old]
+    assert getattr(module, name) is getattr(am, name)

@@ -14,6 +14,7 @@ from audiometamer.cochleagram.multirate import Multirate
 from audiometamer.cochleagram.parts import (
     PartOptions,
     check_options,
+    check_parts,
     make_compression,
     make_filterbank,
     make_lowpass,
@@ -106,6 +107,7 @@ class Cochleagram(nn.Module):
             raise AudioMetamerError(f"envelope is {envelope!r}; it must be 'hilbert' or 'rectified'")
         if oversampling < 2:
             raise AudioMetamerError(f"oversampling is {oversampling}; it must be at least 2")
+        check_parts(filterbank, lowpass)
         self.filterbank = make_filterbank(sample_rate, options) if filterbank is None else filterbank
         self.lowpass = make_lowpass(sample_rate, options) if lowpass is None else lowpass
         self.compression: nn.Module = (
@@ -291,10 +293,21 @@ class Cochleagram(nn.Module):
         Returns
         -------
         matplotlib Axes
+
+        Raises
+        ------
+        AudioMetamerError
+            If it is no such tensor.
         """
         import matplotlib.pyplot as plt
         import numpy as np
 
+        if not isinstance(cochleagram, Tensor) or cochleagram.ndim != 2 or len(cochleagram) != len(self.filterbank):
+            found = f"shape {tuple(cochleagram.shape)}" if isinstance(cochleagram, Tensor) else type(cochleagram).__name__
+            raise AudioMetamerError(
+                f"a plot takes one cochleagram of shape ({len(self.filterbank)}, frames), such as front_end(samples[None])[0], "
+                f"not {found}"
+            )
         axes = axes or plt.gca()
         n_filters, n_frames = cochleagram.shape
         first = self.lowpass.window_size / 2 / self.sample_rate

@@ -7,7 +7,7 @@ from torch import nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
 from audiometamer.cochleagram.filters import CosineFilterbank
-from audiometamer.cochleagram.lowpass import EnvelopeLowpass
+from audiometamer.cochleagram.lowpass import EnvelopeLowpass, Lowpass
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.integers import as_integer
 
@@ -59,6 +59,17 @@ def check_options(options: Mapping[str, Any], replaced: Mapping[str, bool]) -> N
     for part, names in OPTIONS_OF_PARTS.items():
         if replaced[part] and (conflicting := sorted(options.keys() & names)):
             raise AudioMetamerError(f"{conflicting[0]} belongs to the published {part}, which {part}= replaces: give one of them")
+
+
+def check_parts(filterbank: object, lowpass: object) -> None:
+    """Raise unless parts of the caller's own have the interface of those that they replace."""
+    wanted = [name for name in ("__len__", "center_frequencies", "bands") if not callable(getattr(filterbank, name, None))]
+    if filterbank is not None and (wanted or isinstance(filterbank, type)):
+        raise AudioMetamerError(
+            f"filterbank is {filterbank!r}; it must be an instance with __len__, center_frequencies and bands"
+        )
+    if lowpass is not None and not isinstance(lowpass, Lowpass):
+        raise AudioMetamerError(f"lowpass is {lowpass!r}; it must be an instance of audiometamer.cochleagram.lowpass.Lowpass")
 
 
 def without_replaced(options: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Run somebody else's code, and report whatever it raises in one line."""
 
+import inspect
 import os
 import sys
 import traceback
@@ -46,3 +47,16 @@ def run_foreign(failure: str, function: Callable[_P, _T], *args: _P.args, **opti
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = "" if last.filename == __file__ or last.filename.startswith("<") else f", {last.filename}:{last.lineno}"
     raise AudioMetamerError(f"{failure} ({what}{where})") from error
+
+
+def takes(function: Callable[..., object], number: int) -> bool:
+    """Whether a function can be called with so many positional arguments; True if it does not say."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # as of some that are written in C
+        return True
+    try:
+        signature.bind(*range(number))
+    except TypeError:
+        return False
+    return True

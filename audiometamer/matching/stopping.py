@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.io.integers import as_integer
 
 # The steps before which losses were reported, and the active signals' losses then, [shape=(active, reports)], to which of the
 # signals stop now, [shape=(active,)]. A rule without memory, such as ``losses < 0.01``, may return a column for each report; the
@@ -32,8 +32,7 @@ class Plateau:
     outcome: ClassVar[str] = "plateau"
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise AudioMetamerError(f"the patience of a plateau is {self.patience}; it must be at least 1 step")
+        as_integer(self.patience, "the patience of a plateau", least=1)
 
     def __call__(self, steps: Sequence[int], losses: Tensor) -> Tensor:
         earlier = sum(step <= steps[-1] - self.patience for step in steps)

@@ -114,6 +114,9 @@ class NullDistribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     layers: dict[str, dict[str, MetricNull]]
 
+    def __repr__(self) -> str:
+        return f"<NullDistribution of {self.pairs:,} pairs of {self.sounds:,} sounds at {', '.join(self.layers)}>"
+
     def __post_init__(self) -> None:
         if unknown := {metric for metrics in self.layers.values() for metric in metrics}.difference(METRICS):
             raise AudioMetamerError(

@@ -31,12 +31,12 @@ _LEGEND = (
 
 
 @literal_text()
-def plot_metamers(metamers: Sequence[Metamer], model: Model | None = None) -> "Figure":
+def plot_metamers(metamers: Metamer | Sequence[Metamer], model: Model | None = None) -> "Figure":
     """Plot a clip and its metamers one below the other: sounds as cochleagrams, images as they are.
 
     Parameters
     ----------
-    metamers : sequence of Metamer
+    metamers : Metamer or sequence of Metamer
         Metamers of one clip, or of one given target.
     model : Model, optional
         Adds, beside each metamer, its activations at the matched layer against those of the original, and shows sounds by the
@@ -54,6 +54,7 @@ def plot_metamers(metamers: Sequence[Metamer], model: Model | None = None) -> "F
     """
     from matplotlib.figure import Figure
 
+    metamers = [metamers] if isinstance(metamers, Metamer) else metamers
     if not metamers:
         raise AudioMetamerError("a figure needs at least one metamer")
     clip, sample_rate = metamers[0].clip, metamers[0].evidence.sample_rate

@@ -38,7 +38,12 @@ def load_metamer(path: str | os.PathLike[str]) -> Metamer:
     AudioMetamerError
         If something cannot be read, or its signal or its original is not that of its record.
     """
-    return metamer_from_result(read_result(Path(path)))
+    at = Path(path)
+    if at.is_dir():
+        raise AudioMetamerError(f"{at} is a folder; name the signal of one metamer, or its record")
+    if not at.exists():
+        raise AudioMetamerError(f"{at} does not exist")
+    return metamer_from_result(read_result(at))
 
 
 def metamer_from_result(result: Result) -> Metamer:

@@ -39,7 +39,7 @@ _Job = tuple[Clip | GivenTarget, str, int]
 
 @dataclass(frozen=True)
 class FolderProgress:
-    """How far `synthesize_into` is; passed to its `progress`, the first time before any metamer is made.
+    """Progress of `synthesize_into`; passed to its `progress`, the first time before any metamer is made.
 
     Parameters
     ----------
@@ -131,6 +131,8 @@ def synthesize_into(
     AudioMetamerWarning
         If a clip may hold nothing that the network knows, or a file in the folder is damaged: that metamer is made again.
     """
+    if unknown := options.keys() - SynthesisOptions.__annotations__.keys():
+        raise TypeError(f"synthesize_into() got an unexpected keyword argument {min(unknown)!r}")
     listed, seeds, names = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
     names = list(dict.fromkeys(map(model.canonical, names)))
     _check_request(model, listed, names)

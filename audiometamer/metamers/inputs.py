@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.integers import as_seed
@@ -32,8 +32,11 @@ def as_clips(model: Model, clips: Source | Iterable[Source]) -> list[Clip | Give
     Raises
     ------
     AudioMetamerError
-        If there are none, or one has the wrong shape or type, or values outside the model's bounds.
+        If there are none, or one has the wrong shape or type, or values outside the model's bounds; or if the model is none.
     """
+    if not isinstance(model, Model):
+        how = "wrap it: am.Model(network, sample_rate=…, duration=…)" if isinstance(model, nn.Module) else "give an am.Model"
+        raise AudioMetamerError(f"model is a {type(model).__name__}; {how}")
     is_single = isinstance(clips, Clip | GivenTarget | str | os.PathLike)
     if isinstance(clips, Tensor | np.ndarray) and clips.ndim <= len(model.signal_shape):
         is_single = True

@@ -87,16 +87,17 @@ class Metamer:
         AudioMetamerError
             If the folder holds metamers of another clip or model under the same name.
         """
+        from audiometamer.io.names import as_output_folder
         from audiometamer.metamers.layout import record_path, signal_path
         from audiometamer.metamers.saving import save_signal
 
-        save_signal(Path(folder), self.samples, self.clip, self.evidence)
+        save_signal(as_output_folder(folder), self.samples, self.clip, self.evidence)
         return signal_path(record_path(Path(folder), self.evidence.settings), self.evidence.domain)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a synthesis is.
+    """Progress of a synthesis.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ def settings_of(
     domain: Domain | None = None,
     weights_sha256: str | None = None,
 ) -> Settings:
-    """What determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
+    """Everything that determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Methods of synthesis: which attempts are made at a metamer, with which optimiser, loss and stopping rule."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from types import FunctionType
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
+from audiometamer.io.foreign_code import takes
 from audiometamer.io.integers import as_integer
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
@@ -62,8 +63,11 @@ class Attempt:
         as_integer(self.steps_factor, f"steps_factor of attempt {self.name!r}", least=1)
         for what, example in (("optimizer", "lambda steps: LBFGS()"), ("stop", "lambda steps: Plateau(100)")):
             value = getattr(self, what)
-            if not callable(value) and not (what == "stop" and value is None):
-                found = f"{what} of attempt {self.name!r} is {type(value).__name__}"
+            if value is None and what == "stop":
+                continue
+            if isinstance(value, type) or not callable(value) or not takes(value, 1):
+                kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+                found = f"{what} of attempt {self.name!r} is {kind}"
                 raise AudioMetamerError(f"{found}; give a function of the number of steps: {example}")
 
 
@@ -102,7 +106,7 @@ class Method:
 
     def __post_init__(self) -> None:
         where = f"method {self.name!r}"
-        object.__setattr__(self, "attempts", tuple(self.attempts))
+        object.__setattr__(self, "attempts", tuple(self.attempts) if isinstance(self.attempts, Iterable) else (self.attempts,))
         object.__setattr__(self, "expected_steps", self.expected_steps or as_integer(self.steps, f"steps of {where}", least=1))
         if not self.attempts or not all(isinstance(attempt, Attempt) for attempt in self.attempts):
             raise AudioMetamerError(f"attempts of {where} is {self.attempts!r}; it must hold one or more of class Attempt")

@@ -1,4 +1,4 @@
-"""What all metamers of one synthesis have in common."""
+"""The setup common to all metamers of one synthesis."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
+from audiometamer.io.foreign_code import takes
 from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.loop import Callback, Penalty
@@ -91,7 +92,7 @@ class Setup:
         object.__setattr__(self, "targets", Targets(self.model))
 
     def settings(self, clip: Clip | GivenTarget, layer: str, seed: int) -> Settings:
-        """What determines one of the metamers."""
+        """The settings that determine one of the metamers."""
         return settings_of(
             self.model,
             clip,
@@ -145,3 +146,5 @@ def _check_types(setup: Setup) -> None:
     for name in ("progress", "callback"):
         if (value := getattr(setup, name)) is not None and not callable(value):
             raise AudioMetamerError(f"{name} is {value!r}; it must be a function")
+    if setup.callback is not None and not takes(setup.callback, 3):
+        raise AudioMetamerError("callback takes other arguments than it is called with: (step, signals, losses)")

@@ -18,7 +18,9 @@ from audiometamer.models.tracing import PROBE_SEED, NoiseRun
 
 
 def check_hookable(network: nn.Module) -> None:
-    """Raise if a network, or a module in it, takes no hooks."""
+    """Raise if a network is no module, or it or a module in it takes no hooks."""
+    if not isinstance(network, nn.Module):
+        raise AudioMetamerError(f"the network is of type {type(network).__name__}; it must be a torch.nn.Module")
     for path, module in network.named_modules():
         what = f"its module {path}" if path else "the network"
         if isinstance(module, torch.jit.ScriptModule):

@@ -55,6 +55,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     AudioMetamerError
         If there is no such model, or its card, weights or function are not as they should be.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise AudioMetamerError(f"the name of a model is a {type(name).__name__}; it must be a string or a path")
     text = os.fspath(name)
     if found := _CONTROL.fullmatch(text):
         return control(found["kind"], load_model(found["name"]), int(found["seed"]))
@@ -124,7 +126,7 @@ def _load_function(text: str) -> Model:
 
 
 def _model_of(made: Any, text: str, name: str) -> Model:
-    """What a function returned, as a model of that name."""
+    """The result of a function as a model of that name."""
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):

@@ -6,6 +6,7 @@ from typing import overload
 
 from torch import Tensor, nn
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.complex_values import as_real
 from audiometamer.matching.straight_through import straight_through_relu
 from audiometamer.models.activations import Tap, record_taps, split_layer, split_place, unknown_layer
@@ -48,8 +49,12 @@ def record(
     Raises
     ------
     AudioMetamerError
-        If a layer is unknown, with the nearest names, or does not say which of several calls or outputs it means.
+        If a layer is unknown, with the nearest names, or does not say which of several calls or outputs it means; or if the
+        inputs are no tensor.
     """
+    if not isinstance(inputs, Tensor):
+        example = "clip.samples[None]" if hasattr(inputs, "samples") else "torch.as_tensor(…)"
+        raise AudioMetamerError(f"inputs is a {type(inputs).__name__}; it must be a tensor with a batch dimension: {example}")
     names = [layers] if isinstance(layers, str) else list(layers)
     if isinstance(module, Model):
         tap_of, run = module.tap, module.activations
@@ -66,7 +71,7 @@ def record(
 
 
 def _tap(module: nn.Module, layer: str) -> Tap:
-    """Where a layer of a plain module is."""
+    """Location of a layer of a plain module."""
     name, rest = split_place(layer)
     suffix, part = split_layer(rest)
     declared = declared_layers(module) or {}

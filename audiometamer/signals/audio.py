@@ -114,7 +114,10 @@ class Clip:
         """
         if sample_rate is not None:
             sample_rate = as_integer(sample_rate, "sample_rate", least=1)
-        samples = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+        try:
+            samples = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+        except (TypeError, ValueError):
+            raise AudioMetamerError(f"clip {name!r} is a {type(values).__name__}; it must hold floating-point samples") from None
         if not samples.is_floating_point():
             raise AudioMetamerError(f"clip {name!r} holds {samples.dtype}; it must hold floating-point samples")
         if broken := int((~torch.isfinite(samples)).sum()):
@@ -363,6 +366,7 @@ def write_wav(path: str | os.PathLike[str], samples: Tensor | NDArray[np.float32
     AudioMetamerError
         If a sample is not finite, the shape is different, or the file cannot be written.
     """
+    sample_rate = as_integer(sample_rate, "sample_rate", least=1)
     data = np.asarray(torch.as_tensor(samples).detach().cpu().numpy(), dtype=np.float32)
     if data.ndim != 1 and data.shape[:-1] != (2,):
         raise AudioMetamerError(f"a WAV takes samples of shape (samples,) or (2, samples); these have shape {data.shape}")

@@ -1,4 +1,4 @@
-"""Where the speech in a recording is, and where its pauses are."""
+"""Locations of speech and pauses in recordings."""
 
 import itertools
 import math
@@ -53,8 +53,8 @@ def find_speech(
         If the file cannot be read, samples come without a sample rate, are not finite, or a parameter is out of range.
     """
     for name, value in (("threshold", threshold), ("min_pause", min_pause), ("min_duration", min_duration)):
-        if not 0 <= value < math.inf:
-            raise AudioMetamerError(f"{name} is {value}; it must be 0 or more")
+        if not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
+            raise AudioMetamerError(f"{name} is {value!r}; it must be a number, 0 or more")
     samples, rate = _samples(recording, sample_rate)
     if not samples.any():
         return []

@@ -107,6 +107,9 @@ def test_a_part_replaces_that_of_a_preset():
             {"lowpass": Mean(stride=150), "filterbank": TwoBands()},
             "the stride of lowpass is 150; it must divide the sample rate of 4000 Hz",
         ),
+        ({"filterbank": "mel"}, "filterbank is 'mel'; it must be an instance with __len__, center_frequencies and bands"),
+        ({"filterbank": TwoBands}, "filterbank is <class .*TwoBands'>; it must be an instance"),
+        ({"lowpass": 3}, "lowpass is 3; it must be an instance of audiometamer.cochleagram.lowpass.Lowpass"),
     ],
 )
 def test_parts_that_do_not_fit(options, message):
@@ -122,3 +125,16 @@ def test_a_filter_between_the_bins_of_an_fft():
 def test_an_unknown_keyword_is_refused():
     with pytest.raises(TypeError, match="unexpected keyword argument 'n_filter'"):
         am.Cochleagram(n_filter=3)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "found"),
+    [
+        (torch.ones(1, 2, 7), r"shape \(1, 2, 7\)"),
+        (torch.ones(4000), r"shape \(4000,\)"),
+        (am.Clip("x", torch.ones(9), 4000), "Clip"),
+    ],
+)
+def test_what_is_no_cochleagram_is_not_plotted(drawn, found):
+    with pytest.raises(am.AudioMetamerError, match=rf"one cochleagram of shape \(2, frames\), such as .*, not {found}"):
+        am.Cochleagram(sample_rate=RATE, filterbank=TwoBands(), lowpass=Mean()).plot(drawn)

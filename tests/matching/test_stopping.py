@@ -31,7 +31,7 @@ def test_a_plateau_is_no_progress_over_the_last_steps():
     assert asked(Plateau(40, min_decrease=0.3), [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]) == [40, 60, 80, 100]
     assert asked(Plateau(40), [0.4, 0.9, 0.9, 0.39]) == [40]  # what rises is not progress either
     assert asked(Plateau(1000), [1.0] * 6) == []
-    with pytest.raises(am.AudioMetamerError, match="the patience of a plateau is 0; it must be at least 1 step"):
+    with pytest.raises(am.AudioMetamerError, match="the patience of a plateau is 0; it must be at least 1"):
         Plateau(0)
 
 

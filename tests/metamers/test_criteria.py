@@ -75,6 +75,7 @@ def test_the_null_is_saved_and_read_back(tiny, sounds, tmp_path):
     null = NullDistribution.measure(tiny, sounds, layers=["final"])
     null.save(tmp_path / "null.json")
     assert NullDistribution.load(tmp_path / "null.json") == null
+    assert repr(null) == f"<NullDistribution of {null.pairs} pairs of {null.sounds} sounds at final>"
     (tmp_path / "bad.json").write_text('{"pairs": 3}')
     with pytest.raises(am.AudioMetamerError, match=r"bad.json is not a null distribution: .*sounds"):
         NullDistribution.load(tmp_path / "bad.json")

@@ -72,3 +72,10 @@ def test_a_figure_is_of_one_clip(metamers, tiny, tiny_clip):
         am.plot_metamers([metamers[0], other], tiny)
     with pytest.raises(am.AudioMetamerError, match="a figure needs at least one metamer"):
         am.plot_metamers([])
+
+
+def test_a_single_metamer_needs_no_list(metamers):
+    alone, listed = am.plot_metamers(metamers[0]), am.plot_metamers([metamers[0]])
+    assert len(alone.axes) == len(listed.axes) == 2
+    for one, other in zip(alone.axes, listed.axes, strict=True):
+        assert np.array_equal(one.images[0].get_array(), other.images[0].get_array())

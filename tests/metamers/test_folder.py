@@ -222,6 +222,21 @@ def test_saved_one_by_one_is_what_the_folder_has(tiny, tmp_path):
     assert torch.equal(back.samples, metamer.samples)
     assert torch.equal(back.clip.samples, metamer.clip.samples)
     assert back.evidence.signal_sha256 == made.evidence.signal_sha256
+    with pytest.raises(am.AudioMetamerError, match=f"{path} is a file"):
+        metamer.save(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [(".", r"\. is a folder; name the signal of one metamer"), ("x.wav", "x.wav does not exist")]
+)
+def test_what_is_no_metamer_is_one_line(path, message):
+    with pytest.raises(am.AudioMetamerError, match=message):
+        load_metamer(path)
+
+
+def test_an_unknown_keyword_is_refused(tiny):
+    with pytest.raises(TypeError, match=r"synthesize_into\(\) got an unexpected keyword argument 'stepz'"):
+        synthesize_into("metamers", tiny, make_clip("a", 0), "relu0", stepz=5)
 
 
 def test_signals_that_cannot_be_drawn_have_no_figure():

@@ -125,6 +125,13 @@ def test_what_cannot_be_is_refused_before_the_first_step(model, changes, message
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_model_is_named():
+    with pytest.raises(am.AudioMetamerError, match=r"model is a Net; wrap it: am\.Model\(network, sample_rate=…, duration=…\)"):
+        am.synthesize(frozen(Net()), noise(), "conv")
+    with pytest.raises(am.AudioMetamerError, match=r"model is a str; give an am\.Model"):
+        am.synthesize("cochcnn-word", noise(), "conv")
+
+
 def test_sample_rates_are_whole():
     assert type(am.Model(frozen(Net()), sample_rate=np.int64(SAMPLE_RATE), duration=0.1).sample_rate) is int
     with pytest.raises(am.AudioMetamerError, match=r"sample_rate is 4000.5; it must be a whole number"):

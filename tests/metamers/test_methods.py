@@ -120,15 +120,26 @@ def test_the_recorded_name_holds_what_decides_the_samples():
             "optimizer of attempt 'a' is LBFGS; give a function of the number of steps",
         ),
         (lambda: method(stop=3), "stop of attempt 'only' is int; give a function of the number of steps: lambda steps: Plateau"),
-        (lambda: Attempt("a", LBFGS, steps_factor=0), "steps_factor of attempt 'a' is 0; it must be at least 1"),
+        (lambda: Attempt("a", LBFGS), "optimizer of attempt 'a' is the class LBFGS; give a function of the number of steps"),
+        (lambda: method(stop=Plateau(10)), "stop of attempt 'only' is Plateau; give a function of the number of steps"),
+        (lambda: Attempt("a", lambda steps: LBFGS(), steps_factor=0), "steps_factor of attempt 'a' is 0; it must be at least 1"),
         (lambda: Method("m", 40, ()), r"attempts of method 'm' is \(\); it must hold one or more of class Attempt"),
-        (lambda: Method("m", 0, (Attempt("a", LBFGS),)), "steps of method 'm' is 0; it must be at least 1"),
+        (lambda: Method("m", 0, (Attempt("a", lambda steps: LBFGS()),)), "steps of method 'm' is 0; it must be at least 1"),
         (lambda: method(warm_start=True), "the first attempt of method 'mine' is a warm start, and there is no signal"),
     ],
 )
 def test_methods_that_cannot_be(make, match):
     with pytest.raises(am.AudioMetamerError, match=match):
         make()
+
+
+def test_a_single_attempt_needs_no_tuple():
+    attempt = Attempt("a", lambda steps: LBFGS())
+    assert Method("m", 40, attempt).attempts == (attempt,)
+    with pytest.raises(
+        am.AudioMetamerError, match=r"attempts of method 'm' is \(3,\); it must hold one or more of class Attempt"
+    ):
+        Method("m", 40, 3)
 
 
 def test_the_example_of_the_documentation_runs_and_is_in_the_record(tiny, tiny_clip):

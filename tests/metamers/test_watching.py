@@ -83,6 +83,7 @@ def test_any_other_exception_is_not_swallowed(tiny, tiny_clip):
         ({"compiled": 1}, "compiled is 1; it must be True or False"),
         ({"checkpoints": "x"}, r"checkpoints is 'x'; it must be Checkpoints\(path_of\), with a function of settings to a path"),
         ({"callback": 3}, "callback is 3; it must be a function"),
+        ({"callback": lambda step: None}, r"callback takes other arguments than it is called with: \(step, signals, losses\)"),
         ({"progress": "x"}, "progress is 'x'; it must be a function"),
     ],
 )

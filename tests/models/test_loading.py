@@ -131,6 +131,11 @@ def test_names_that_no_file_has(name):
         am.load_model(name)
 
 
+def test_a_name_is_a_string_or_a_path():
+    with pytest.raises(am.AudioMetamerError, match="the name of a model is a NoneType; it must be a string or a path"):
+        am.load_model(None)
+
+
 def test_seeds_of_controls_that_torch_does_not_take():
     with pytest.raises(am.AudioMetamerError, match="seed is 9223372036854775808; it must be a whole number from 0 to"):
         am.load_model(f"random:tiny_models:sound_model:{2**63}")

@@ -82,3 +82,16 @@ def test_calls_items_parts_and_names_of_its_own():
 def test_what_cannot_be_recorded_is_named(layer, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         am.record(Echo(), torch.ones(1, 2), layer)
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "message"),
+    [
+        (Echo(), am.Clip("x", torch.ones(2), 8000), r"inputs is a Clip; it must be a tensor .*: clip.samples\[None\]"),
+        (Echo(), [[1.0, 2.0]], "inputs is a list; it must be a tensor with a batch dimension"),
+        (torch.relu, torch.ones(1, 2), "the network is of type builtin_function_or_method; it must be a torch.nn.Module"),
+    ],
+)
+def test_what_takes_or_is_no_tensor_is_one_line(module, inputs, message):
+    with pytest.raises(am.AudioMetamerError, match=message):
+        am.record(module, inputs, "gain@2")

@@ -287,3 +287,9 @@ def test_a_file_whose_name_is_not_utf_8_is_read_and_its_notices_are_text(tmp_pat
     with pytest.raises(am.AudioMetamerError, match=r"Müller\.wav lasts 1\.000 s") as caught:
         am.read_clip(os.fsdecode(path), duration=0.5)
     assert str(caught.value).encode()
+
+
+def test_the_sample_rate_of_a_file_is_a_whole_number(tmp_path):
+    with pytest.raises(am.AudioMetamerError, match="sample_rate is 'a'; it must be a whole number"):
+        am.write_wav(tmp_path / "x.wav", torch.zeros(10), "a")
+    assert not list(tmp_path.iterdir())

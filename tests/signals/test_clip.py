@@ -23,6 +23,8 @@ def test_arrays_tensors_and_lists_are_clips():
         ([1, 2], 8000, "clip 'x' holds torch.int64; it must hold floating-point samples"),
         ([0.5, float("nan"), float("inf")], 8000, "clip 'x' holds 2 NaN or infinite samples"),
         ([0.5], 0, "sample_rate is 0; it must be at least 1"),
+        ("speech.wav", 8000, "clip 'x' is a str; it must hold floating-point samples"),
+        ([[0.5], [0.5, 0.5]], 8000, "clip 'x' is a list; it must hold floating-point samples"),
     ],
 )
 def test_what_is_no_clip(values, rate, message):

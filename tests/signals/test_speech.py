@@ -68,8 +68,9 @@ def test_long_stretches_are_cut_into_equal_pieces():
         (np.ones(0), {"sample_rate": 8000}, r"not \(0,\) of float64"),
         (np.array([1, np.nan]), {"sample_rate": 8000}, "holds 1 NaN or infinite samples"),
         (np.ones(10), {"sample_rate": 0}, "sample_rate is 0; it must be at least 1"),
-        (np.ones(10), {"sample_rate": 8000, "threshold": math.nan}, "threshold is nan; it must be 0 or more"),
-        (np.ones(10), {"sample_rate": 8000, "min_pause": -1}, "min_pause is -1; it must be 0 or more"),
+        (np.ones(10), {"sample_rate": 8000, "threshold": math.nan}, "threshold is nan; it must be a number, 0 or more"),
+        (np.ones(10), {"sample_rate": 8000, "min_pause": -1}, "min_pause is -1; it must be a number, 0 or more"),
+        (np.ones(10), {"sample_rate": 8000, "threshold": "40"}, "threshold is '40'; it must be a number, 0 or more"),
     ],
 )
 def test_bad_input(samples, keys, message):

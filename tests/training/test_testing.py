@@ -16,10 +16,10 @@ from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.mixing import Augmentation, Backgrounds, word_in_the_middle
 from audiometamer.training.recordings import checked
-from audiometamer.training.testing import Score, TaskAnswers, TestCondition, TestSet
+from audiometamer.training.testing import AccuracyCondition, Score, TaskAnswers, TestSet
 
 RATE = 20_000
-QUIET = TestCondition()
+QUIET = AccuracyCondition()
 WORD, SOUNDS = ClassificationTask(("a", "b", "c")), ClassificationTask(("x", "y"), multi=True)
 
 
@@ -92,7 +92,7 @@ def test_names_of_conditions():
     found = testing.conditions((10.0, -2.5), [adversary])
     names = ["quiet", "low_passed_4_khz", "snr_10_db", "snr_-2.5_db", "cochleagram_l2_1"]
     assert [condition.name for condition in found] == names
-    assert TestCondition(0.0, 4000.0, adversary).name == "snr_0_db_low_passed_4_khz_cochleagram_l2_1"
+    assert AccuracyCondition(0.0, 4000.0, adversary).name == "snr_0_db_low_passed_4_khz_cochleagram_l2_1"
 
 
 def made_tests(level=0.1, seed=0):
@@ -109,13 +109,13 @@ def examples(tests, condition=QUIET):
 
 
 def test_the_same_excerpts_every_time():
-    condition = TestCondition(snr=3.0)
+    condition = AccuracyCondition(snr=3.0)
     first, again, other = (examples(made_tests(seed=seed), condition) for seed in (0, 0, 1))
     assert [label for _, label in first] == [0, 1]
     for (a, _), (b, _), (c, _) in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
-    assert not np.array_equal(examples(made_tests(), TestCondition(snr=2.0))[0][0], first[0][0])
+    assert not np.array_equal(examples(made_tests(), AccuracyCondition(snr=2.0))[0][0], first[0][0])
 
 
 def test_level_ratio_and_band_of_the_excerpts():
@@ -124,9 +124,11 @@ def test_level_ratio_and_band_of_the_excerpts():
     for sound in (quiet, long):
         assert sound.std() == pytest.approx(0.1, rel=1e-4)
         assert sound.mean() == pytest.approx(0, abs=1e-6)
-    plain, mixed = (examples(made_tests(level=None), condition)[0][0] for condition in (TestCondition(), TestCondition(snr=6.0)))
+    plain, mixed = (
+        examples(made_tests(level=None), condition)[0][0] for condition in (AccuracyCondition(), AccuracyCondition(snr=6.0))
+    )
     assert 20 * np.log10(plain.std() / (mixed - plain).std()) == pytest.approx(6, abs=0.01)
-    (limited, _), _ = examples(made_tests(), TestCondition(band_limit=4000.0))
+    (limited, _), _ = examples(made_tests(), AccuracyCondition(band_limit=4000.0))
     power = np.abs(np.fft.rfft(limited)) ** 2  # every half hertz
     assert power[10_000:].sum() < 1e-3 * power.sum()  # above 5 kHz: 31 dB or more below
     assert power[:7_000].sum() > 0.8 * power.sum()
@@ -140,7 +142,7 @@ def test_silence_stays_silent():
     ((sound, label),) = examples(tests)
     assert label == 2
     assert not sound.any()
-    ((sound, _),) = examples(tests, TestCondition(snr=0.0))
+    ((sound, _),) = examples(tests, AccuracyCondition(snr=0.0))
     assert sound.std() == pytest.approx(0.1, rel=1e-4)
 
 
