@@ -37,7 +37,7 @@ def answers(right, *, dimension=ONE, listener="1", of=20, changes=tiny_listeners
 
 
 def test_physical_units_are_read_where_the_threshold_is():
-    """Both references have the same SNR for the same request, and one reaches twice as far: at a change x, SNRs are 6 dB apart."""
+    """Both references have the same SNR for the same request; one reaches twice as far: at a change x, SNRs are 6 dB apart."""
     (row,) = thresholds(answers((10, 11, 12, 14, 17, 19, 20, 20)), DECISION, resamples=0).rows
     assert (row.dimension, row.layer, row.component, row.sign) == (ONE, "relu0", 1, "-")
     assert (row.listener, row.listeners, row.references, row.trials, row.correct, row.flag) == ("", 1, 2, 160, 123, "")
