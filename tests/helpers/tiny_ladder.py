@@ -14,7 +14,7 @@ RATE = 4000
 
 
 def record(dimension="relu0/0/+", clip="vowel", requested=0.2, **known):
-    """The record of a signal that went exactly where it was requested to."""
+    """The record of a signal that went exactly where it was to go."""
     component, sign = Dimension.parse(dimension)[1:]
     after = [sign * requested if k == component else 0.0 for k in range(component + 1)]
     whole = MovedRecord(
