@@ -130,7 +130,7 @@ def write_course(folder: Path, *, page: Path | None = None, listeners=3, checks=
         )
     names = {name: f"{layout.TEXTS_FOLDER}/{name}.md" for name in TEXTS}
     for name, path in names.items():
-        write_text(folder / path, f"The {name}.\n")
+        write_text(folder / path, design.example(name).read_text(encoding="utf-8"))
     write_text(folder / layout.DESIGN, toml_text(msgspec.structs.replace(design, texts=Texts(**names))))
     write_private(folder / layout.KEY, json_text(key))
     write_private(folder / layout.SECRET, "a secret\n")
