@@ -1,4 +1,4 @@
-"""Model metamers: sounds that a layer of a neural network cannot tell from a natural one.
+"""Model metamers: sounds that a layer of a neural network cannot distinguish from a natural one.
 
 >>> import audiometamer as am
 >>> model = am.load_model("cochcnn-word")

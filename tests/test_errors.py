@@ -9,5 +9,5 @@ def test_all_of_it_or_the_first_line():
     assert first_line(error) == "shapes differ:"
 
 
-def test_an_error_that_says_nothing_is_told_by_its_class():
+def test_an_error_that_says_nothing_is_reported_by_its_class():
     assert first_line(EOFError()) == "EOFError"

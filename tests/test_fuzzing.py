@@ -35,7 +35,7 @@ def _catches_all(_):
 
 
 @pytest.mark.parametrize(
-    ("planted", "told"),
+    ("planted", "reported"),
     [
         (_fails, "KeyError"),
         (lambda _: sys.exit(3), "SystemExit"),
@@ -47,14 +47,14 @@ def _catches_all(_):
         (_catches_all, "more than 0.2 s"),
     ],
 )
-def test_what_is_wrong_is_seen(monkeypatch, capsys, planted, told):
+def test_what_is_wrong_is_seen(monkeypatch, capsys, planted, reported):
     monkeypatch.setattr(fuzzing, "main", planted)
     monkeypatch.setattr(fuzzing, "HANG", 0.2)
     account = fuzzing.Account()
-    assert told in account.add(["status", "made"])
+    assert reported in account.add(["status", "made"])
     assert account.report("planted") == 1
     assert "1 cases" in (out := capsys.readouterr().out)
-    assert told in out
+    assert reported in out
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""What docstrings, comments and documentation refer to exists."""
+"""What docstrings, comments and documentation refer to exists, and the guide agrees with the import contracts."""
 
 import ast
 import importlib
 import re
+import tomllib
 from collections import defaultdict
 from contextlib import suppress
 from functools import cache
@@ -185,6 +186,24 @@ def classes():
             if isinstance(node, ast.ClassDef):
                 found[node.name].append(node)
     return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_on_pages(page):
+    named = set(re.findall(r"(?<![\w./-])(?:audiometamer|tests|docs|benchmarks|examples)/[\w/]+\.\w+", page.read_text()))
+    linked = set(re.findall(r"\]\(([^)#:]+)", page.read_text()))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    assert [name for name in sorted(linked) if not (page.parent / name).exists()] == []
+
+
+def test_the_guide_lists_the_rooms_in_the_order_of_imports():
+    cells = re.findall(r"^\| ((?:`\w+/`(?:, )?)+) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    rooms = [room for cell in cells for room in re.findall(r"\w+", cell)]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    heights = {name.split(".")[1]: -k for k, layer in enumerate(layers) for name in layer.split(" | ")}
+    assert sorted(rooms) == sorted(path.parent.name for path in ROOT.glob("audiometamer/*/__init__.py"))
+    assert [heights[room] for room in rooms] == sorted(heights[room] for room in rooms)
 
 
 def imported(block):

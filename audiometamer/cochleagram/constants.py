@@ -1,4 +1,4 @@
-"""What both computations of envelopes share: the floor of magnitudes, and constants that move with a module."""
+"""Shared by both computations of envelopes: the floor of magnitudes, and constants that move with a module."""
 
 from collections.abc import Callable
 

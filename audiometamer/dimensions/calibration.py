@@ -12,7 +12,7 @@ from audiometamer.io.tables import read_table, write_table
 
 
 class CalibrationRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a requested change along a dimension came to: a row of ``calibration.tsv``.
+    """The result of a requested change along a dimension: a row of ``calibration.tsv``.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from audiometamer.signals.audio import Clip
 
 
 class Catalogue(NamedTuple):
-    """What `make_catalogue` wrote.
+    """The result of `make_catalogue`.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class ComponentSettings:
         return model.sample_rate is not None if self.keep_frequency is None else self.keep_frequency
 
     def number(self, signals: int) -> int:
-        """How many components are looked for in a bank, given its number of signals.
+        """Number of components to look for in a bank of this many signals.
 
         Raises
         ------

@@ -106,7 +106,7 @@ class Ladder:
 
     @property
     def holds(self) -> str:
-        """What its signals are: ``sounds``, ``images`` or ``other signals``."""
+        """Kind of its signals: ``sounds``, ``images`` or ``other signals``."""
         return {".wav": "sounds", ".png": "images"}.get(self.all[0].path.suffix, "other signals")
 
     @property

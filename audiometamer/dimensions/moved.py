@@ -22,7 +22,7 @@ class Move(NamedTuple):
 
 
 class MovedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of a moved signal: the JSON file beside it.
+    """The record of a moved signal: the JSON file beside it.
 
     Parameters
     ----------

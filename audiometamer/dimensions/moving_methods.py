@@ -1,4 +1,4 @@
-"""How signals are moved: the step sizes and rounds of the method developed here, and of the published one."""
+"""Methods of moving signals: the step sizes and rounds of the method developed here, and of the published one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -77,7 +77,7 @@ def move_to(
 
 
 def calibrate_coordinates(moved: Iterable[Moved]) -> list[CalibrationRow]:
-    """What requested coordinates came to: as `calibrate`, of components and coordinates for dimensions and changes."""
+    """The results of requested coordinates: like `calibrate`, with components and coordinates for dimensions and changes."""
     return calibrate(
         msgspec.structs.replace(
             each.record, dimension="/".join(map(str, each.component)), requested=each.coordinate, reached=each.after

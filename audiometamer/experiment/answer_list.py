@@ -115,6 +115,6 @@ def _unfit(answers: Sequence[str], design: Design) -> Iterator[str]:
 
 
 def _as_typed(answer: str) -> str:
-    """What counts of a typed answer: neither case, spacing nor the kind of apostrophe; the page's plugin `typed` agrees."""
+    """Normalise a typed answer: case, spacing and the kind of apostrophe do not count; the page's plugin `typed` agrees."""
     plain = unicodedata.normalize("NFKC", re.sub("[‘’ʼ´`]", "'", answer))
     return " ".join(plain.lower().split())

@@ -1,4 +1,4 @@
-"""What a stimulus set has for an experiment: conditions, the clips available at each of them, and what is missing."""
+"""The stimuli that a set provides for an experiment: conditions, the clips available at each of them, and what is missing."""
 
 import difflib
 import itertools

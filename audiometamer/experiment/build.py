@@ -40,7 +40,7 @@ _MISSING_COLUMNS = ("clip", "model", "layer", "seed", "reason", "instead")
 
 
 class BuiltExperiment(NamedTuple):
-    """What was built.
+    """A built experiment.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _EXAMPLES = Path(__file__).parent / "texts"  # a folder for each language
 
 
 class Conditions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What is compared: each layer of each model with each seed, and the natural clips.
+    """The conditions: each layer of each model with each seed, and the natural clips.
 
     Parameters
     ----------

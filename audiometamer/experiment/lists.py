@@ -1,4 +1,4 @@
-"""Who hears what, and in which order: the random draws of an experiment."""
+"""Lists of trials, one for each listener: the random draws of an experiment."""
 
 import math
 from collections.abc import Callable, Sequence

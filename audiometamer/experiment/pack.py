@@ -18,7 +18,7 @@ PackFormat = Literal["static", "jatos", "psychopy"]
 
 
 class PackedExperiment(NamedTuple):
-    """What was packed.
+    """A packed experiment.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class PackedList(msgspec.Struct, frozen=True):
 
 
 class PackedGate(msgspec.Struct, frozen=True):
-    """What listeners must reach in a screening check, and what happens otherwise."""
+    """Criterion of a screening check, and the action for listeners who miss it."""
 
     minimum: int
     otherwise: Literal["stop", "continue"]
@@ -141,7 +141,7 @@ def copy_sounds_and_pictures(experiment: Experiment, folder: Path, *, sounds: st
 
 
 def page_session(experiment: Experiment, number: int) -> Session:
-    """What a page knows at the beginning of a list."""
+    """State of a page at the beginning of a list."""
     return session_of(experiment, ListenerState(0, number, 1, None, frozenset()), None)
 
 

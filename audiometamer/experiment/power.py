@@ -1,4 +1,4 @@
-"""How many listeners an effect needs: experiments are simulated, and analysed as real ones will be."""
+"""Statistical power: the number of listeners that an effect needs, from experiments simulated and analysed like real ones."""
 
 import math
 from collections.abc import Collection

@@ -58,7 +58,7 @@ class ExperimentSounds:
 
     @property
     def key(self) -> dict[str, KeyEntry]:
-        """What each sound is, by name."""
+        """Contents of the sounds, by name."""
         return {name: self.entry(stimulus) for stimulus, name in self.names.items()}
 
     def entry(self, stimulus: Stimulus) -> KeyEntry:

@@ -32,7 +32,7 @@ from audiometamer.version import __version__
 
 
 class BuiltExploration(NamedTuple):
-    """What `build` made.
+    """The result of `build`.
 
     Parameters
     ----------

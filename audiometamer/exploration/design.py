@@ -75,7 +75,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
 
     @property
     def answers(self) -> ResponseFormat:
-        """What a listener answers: the number of an interval."""
+        """Possible answers: the numbers of the intervals."""
         return ResponseFormat(kind=self.task.kind)
 
     @property
@@ -90,7 +90,7 @@ class ExplorationDesign(CommonDesign, forbid_unknown_fields=True, frozen=True, k
 
     @property
     def image_settings(self) -> Images | None:
-        """How images are shown; None for sounds."""
+        """Presentation of images; None for sounds."""
         return self.images
 
     def example(self, text: str) -> Path:
@@ -256,7 +256,7 @@ def fit_to_ladder(path: Path, design: ExplorationDesign, ladder: Ladder) -> Expl
 
 
 def _ladder_problems(design: ExplorationDesign, ladder: Ladder) -> Iterator[Problem]:
-    """What the design asks for and the ladder does not have."""
+    """Stimuli that the design needs and the ladder lacks."""
     unknown = [*problems_raised("ladder", lambda: design.chosen(ladder))]
     yield from unknown or problems_raised("procedure", lambda: design.procedures(ladder))
 

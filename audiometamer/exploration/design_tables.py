@@ -40,7 +40,7 @@ class LadderSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How levels are chosen from the answers; see `audiometamer.psychophysics`. Changes are in standard deviations.
+    """Rule that chooses levels from the answers; see `audiometamer.psychophysics`. Changes are in standard deviations.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class ProcedureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 
 
 class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a listener does.
+    """The listener's task.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class TaskSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class RenderingSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where stimuli come from.
+    """The source of stimuli.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class MoverProcess:
         return self._process.pid
 
     def __call__(self, requests: "Sequence[MoveRequest]") -> "list[MovedStimulus | str]":
-        """What the other mover returns; one line for each signal if its process is lost."""
+        """The other mover's result; one line for each signal if its process is lost."""
         try:
             if not self._is_ready:
                 self._ready()

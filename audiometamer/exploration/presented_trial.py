@@ -1,4 +1,4 @@
-"""What a trial of an exploration presented."""
+"""A presented trial of an exploration."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ StimulusSource = Literal["ladder", "online", "fallback"]
 
 
 class PresentedTrial(msgspec.Struct, frozen=True):
-    """What was played or shown in a trial, as it is stored.
+    """The stimuli of a trial, as stored.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ _DEAL, _TURNS, _CATCH, _ROVE, _REFERENCE, _ARRANGEMENT, _DIMENSION = range(10, 1
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """What a trial is to compare, before it is known which stimulus can be presented; see `PresentedTrial`."""
+    """The comparison of a trial, before its stimulus is decided; see `PresentedTrial`."""
 
     number: int
     dimension: str
@@ -167,7 +167,7 @@ class Schedule:
 
 
 def presented_in(trial: CompletedTrial) -> PresentedTrial:
-    """What was presented in a completed trial."""
+    """The stimuli of a completed trial."""
     return msgspec.convert(trial.decided.about, PresentedTrial)
 
 

@@ -91,7 +91,7 @@ def trial_png(folder: Path, trial: PresentedTrial, design: ExplorationDesign) ->
 
 
 def headroom_db(sound: Path, design: ExplorationDesign) -> float:
-    """How much louder than in the design a sound could be before a sample clips, in dB; negative if it clips."""
+    """Headroom of a sound at the level of the design, in dB; negative if it clips."""
     settings = design.sounds.settings(design.seed)
     peak = float(np.abs(presentation_copy(sound, settings)).max())
     return float(20 * np.log10(settings.highest / peak))

@@ -193,7 +193,7 @@ def _parts(dimension: str) -> dict[str, Any]:
 
 
 def _wrong(trial: AnsweredTrial, row: Mapping[str, str]) -> str | None:
-    """What contradicts what within a row, if anything."""
+    """A contradiction within a row, if any."""
     for name, value in zip(_FIELDS, msgspec.structs.astuple(trial), strict=True):
         if isinstance(value, float) and name != "modulation" and not math.isfinite(value):
             return f"{name} is {value:g}; it must be finite"

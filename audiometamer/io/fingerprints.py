@@ -114,7 +114,7 @@ def _where(value: Any) -> str:
 
 
 def _pieces(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
-    """What a value consists of; each object once."""
+    """The parts of a value; each object once."""
     if isinstance(value, _PLAIN):
         yield repr(value).encode()
         return
@@ -173,7 +173,7 @@ def _parts_of_function(function: FunctionType) -> Iterator[Any]:
 
 
 def _parts_of_module(module: nn.Module) -> Iterator[Any]:
-    """Of a module of torch: the code and the options of all its parts, and its weights."""
+    """The content of a torch module: code and options of all its parts, and its weights."""
     for path, part in module.named_modules():
         if isinstance(getattr(type(part), "forward", None), FunctionType):
             options = {name: option for name, option in vars(part).items() if not name.startswith("_") and name != "training"}
@@ -194,7 +194,7 @@ def _own_methods(kind: type) -> Iterator[Any]:
 
 
 def _reduced(value: Any) -> Iterator[Any]:
-    """What an object without attributes is copied by, as far as it can be."""
+    """The state by which an object without attributes is copied, if it can be."""
     try:
         reduced = value.__reduce_ex__(2)
     except (TypeError, RuntimeError, PicklingError) as error:

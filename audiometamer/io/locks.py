@@ -96,7 +96,7 @@ def _acquire(held: "BaseFileLock", lock: Path, timeout: float) -> None:
 
 
 def describe_holder(lock: Path) -> str:
-    """Who holds a lock, in words, and what to do if that process has ended."""
+    """The holder of a lock, in words, and what to do if that process has ended."""
     if record := _record(lock):
         pid, host = record
         return f"process {pid} on {host}, which holds {lock}; if it has ended, delete that file"

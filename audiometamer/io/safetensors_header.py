@@ -11,7 +11,7 @@ _METADATA = "__metadata__"
 
 
 class _Extent(msgspec.Struct):
-    """Where the values of a tensor lie after the header."""
+    """Position of the values of a tensor after the header."""
 
     data_offsets: tuple[int, int]
 

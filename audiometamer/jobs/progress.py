@@ -1,4 +1,4 @@
-"""How far a run is, how fast it is, and how long it will take."""
+"""Progress of a run: work done, speed and remaining time."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class CompletionCounter:
 
 
 class RunProgress:
-    """How far a run is, how fast, and how long it will take.
+    """Progress of a run: work done, speed and remaining time.
 
     Parameters
     ----------

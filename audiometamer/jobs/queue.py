@@ -30,7 +30,7 @@ class Maker(ABC, Generic[Item, Need]):
     """One kind of work: what each item still needs, and how items are made and written."""
 
     batches_per_claim: ClassVar[int] = 1
-    """How many batches a worker claims together."""
+    """Number of batches that a worker claims together."""
 
     @abstractmethod
     def key(self, item: Item) -> str:
@@ -38,15 +38,15 @@ class Maker(ABC, Generic[Item, Need]):
 
     @abstractmethod
     def place(self, item: Item) -> str:
-        """Where an item lies in its folder; for messages."""
+        """Location of an item in its folder; for messages."""
 
     @abstractmethod
     def group(self, item: Item) -> Hashable:
-        """What items must have in common to be made together."""
+        """Properties that items made together must share."""
 
     @abstractmethod
     def need(self, item: Item) -> Need | None:
-        """What an item still needs, by the disk; None if it is done, or if nobody can make it."""
+        """Remaining work on an item, according to the disk; None if it is done or cannot be made."""
 
     @abstractmethod
     def open(self, item: Item) -> int:
@@ -99,7 +99,7 @@ class Queue(Generic[Item, Need]):
         self._done: set[str] = set()  # keys of items that this worker does not look at again
 
     def work(self) -> int:
-        """Make everything that nobody else makes; returns the number of items made."""
+        """Make everything that no other worker makes; return the number of items made."""
         with self.claims.heartbeat():
             while self._turn() or self.wait():
                 pass

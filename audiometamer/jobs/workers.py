@@ -171,7 +171,7 @@ class _Running:
 
 
 def _end(status: int) -> str:
-    """How a worker ended that reported no error."""
+    """State how a worker that reported no error ended."""
     guess = ": out of memory?" if status == -getattr(signal, "SIGKILL", 0) else ""
     return f"{describe_exit(status)}{guess}"
 

@@ -257,7 +257,7 @@ class _ListenerRoutes:
         return json_response(Confirmation(message.key, page_state(state), feedback))
 
     async def _conflict(self, listener: int, error: ConflictError) -> Response:
-        """What is wrong, and how far the listener really is."""
+        """The error, and the listener's actual state."""
         return error_response(409, str(error), state=page_state(await run_in_threadpool(self.store.state, listener)))
 
     def _feedback(self, state: ListenerState, message: Message) -> dict[str, bool | str] | None:

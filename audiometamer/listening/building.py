@@ -1,4 +1,4 @@
-"""What is written when any listening test is built: headphone checks and texts."""
+"""Files common to all listening tests: headphone checks and texts."""
 
 import secrets
 from collections.abc import Mapping, Sequence

@@ -37,7 +37,7 @@ class RefusalsError(AudioMetamerError):
 
 
 class CollectedListener(NamedTuple):
-    """What was taken from one listener.
+    """The data taken from one listener.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class UpcomingTrial(msgspec.Struct, frozen=True):
 
 
 class _Place(NamedTuple):
-    """What is known of a trial: those before it, and itself or the request for it."""
+    """The context of a trial: those before it, and itself or the request for it."""
 
     before: list[DecidedTrial]
     progress: float

@@ -108,7 +108,7 @@ class SoundSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How images are shown, in experiments on images.
+    """Presentation of images, in experiments on images.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What listeners read.
+    """The texts for listeners.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class Texts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class CompletionLinks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where a listener is sent at the end.
+    """The address to which a listener is sent at the end.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ class CompletionLinks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What all designs share, whether trials are drawn beforehand or adaptive.
+    """Settings common to all designs, whether trials are drawn beforehand or adaptive.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def answers(self) -> ResponseFormat:
-        """How listeners respond."""
+        """Means of response."""
         raise NotImplementedError
 
     @property
@@ -273,7 +273,7 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def image_settings(self) -> Images | None:
-        """How images are shown; None where sounds are played."""
+        """Presentation of images; None for sounds."""
         return None
 
     @property

@@ -22,7 +22,7 @@ _BY_RULE = re.compile(r"(headphones|demonstration|catch|reaction time|repeated):
 
 
 class TrialLike(Protocol):
-    """What the rules use of a trial, of any task."""
+    """The part of a trial that the rules use, for any task."""
 
     @property
     def listener(self) -> str: ...
@@ -142,7 +142,7 @@ class Exclusions:
 
     @property
     def stages(self) -> list[Stage]:
-        """How many listeners reached each stage: all listeners, then each group if there are any."""
+        """Numbers of listeners at each stage: all listeners, then each group if there are any."""
         groups = dict.fromkeys(listener.group for listener in self.listeners if listener.group)
         return [
             Stage(group, stage, len(names), ", ".join(names))
@@ -152,7 +152,7 @@ class Exclusions:
 
     @property
     def statement(self) -> str:
-        """How many listeners were excluded and why, in one sentence."""
+        """State how many listeners were excluded and why, in one sentence."""
         count = {stage: len(names) for stage, names in _stages(self.outcomes).items()}
         is_known = any(listener.finished is not None for listener in self.listeners)
         reasons = list(self._reasons())
@@ -166,7 +166,7 @@ class Exclusions:
         ])  # fmt: skip
 
     def _reasons(self) -> Iterator[str]:
-        """How many listeners each rule excludes; with its criterion where all of them fail it by their trials."""
+        """Numbers of listeners that each rule excludes; with its criterion where all of them fail it by their trials."""
         for rule, (phrase, criterion) in _phrases(self.rules).items():
             excluded = [one for one in self.outcomes if rule in one.failed]
             if excluded:
@@ -177,7 +177,7 @@ class Exclusions:
 
     @property
     def details(self) -> list[str]:
-        """What else a reader needs to know of the sample: headphone check, and sizes of groups."""
+        """Further notes on the sample: headphone check, and sizes of groups."""
         checks = {stage: len(names) for stage, names in _stages(self.outcomes).items() if stage.startswith(_CHECK)}
         results = ", ".join(f"{n} {stage.removeprefix(_CHECK)}" for stage, n in checks.items())
         if checks == {f"{_CHECK}not given": len(self.outcomes)}:

@@ -20,7 +20,7 @@ _PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"  # in place of an assignment while a wo
 
 
 class EnrolmentRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the page of a newcomer sends: the service, and the parameters of the address."""
+    """The message of a newcomer's page: the service, and the parameters of the address."""
 
     service: Service
     parameters: Annotated[dict[_ParameterName, _ParameterValue], Meta(max_length=16)] = {}

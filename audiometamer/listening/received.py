@@ -53,7 +53,7 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class ParticipantRow(msgspec.Struct, frozen=True):
-    """Who a listener is to the service that they came from; `parameters` is JSON."""
+    """A listener's identity at the service that they came from; `parameters` is JSON."""
 
     listener: str
     service: str
@@ -108,7 +108,7 @@ class ReceivedAnswers:
 
     @cached_property
     def notices(self) -> list[str]:
-        """What the tables lack: one line for each message that cannot be read, or whose date is out of range."""
+        """Omissions of the tables: one line for each message that cannot be read, or whose date is out of range."""
         dated = ((listener, message) for listener, messages in self.messages.items() for message in messages)
         return [
             *self.unreadable,
@@ -153,7 +153,7 @@ class ReceivedAnswers:
         return sum(map(len, self._judged_answers.values()))
 
     def form(self, listener: int, name: str) -> Mapping[str, Any]:
-        """What a listener last wrote into a form; empty if they did not."""
+        """A listener's last entries in a form; empty if there are none."""
         found = [m.content for m in self.messages[listener] if isinstance(m, FormMessage) and m.form == name]
         return found[-1] if found else {}
 

@@ -250,7 +250,7 @@ def start_server(folder: Path, database: Path, *, port: int = 0, serve: Sequence
 
 
 def address_of(process: "subprocess.Popen[str]") -> str:
-    """Where a server that was started takes requests; waits for its first line.
+    """Address of a server that was started; waits for its first line.
 
     Raises
     ------

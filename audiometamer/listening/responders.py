@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Responder(Protocol):
-    """What a listener answers to a stimulus, and after how many ms."""
+    """A listener's answer to a stimulus, and the reaction time in ms."""
 
     def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]: ...
 

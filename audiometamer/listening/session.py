@@ -16,7 +16,7 @@ MTURK = "https://www.mturk.com https://worker.mturk.com https://workersandbox.mt
 
 
 class PageState(msgspec.Struct, frozen=True):
-    """How far a listener has come, as the page may know it: next trial, whether and how it is over, forms that were sent."""
+    """A listener's progress, as the page may know it: next trial, whether and how it is over, forms that were sent."""
 
     next: int | None
     over: Literal["finished", "stopped"] | None
@@ -78,7 +78,7 @@ class HeadphoneTask(msgspec.Struct, frozen=True):
 
 
 class Redirect(msgspec.Struct, frozen=True):
-    """Where the page leads at the end: a link or, if there are `fields`, a form that is posted there."""
+    """The redirect at the end: a link or, if there are `fields`, a form that is posted there."""
 
     address: str
     fields: dict[str, str] = {}
@@ -158,7 +158,7 @@ def page_trial(trial: Trial) -> PageTrial:
 
 
 def page_state(state: ListenerState) -> PageState:
-    """How far a listener has come."""
+    """A listener's progress."""
     over: Literal["finished", "stopped"] | None = "stopped" if state.excluded is not None else None
     if over is None and state.next is None:
         over = "finished"
@@ -172,7 +172,7 @@ def _breaks(trials: list[Trial], every: int | None) -> list[int]:
 
 
 def _completion(experiment: Experiment, state: PageState, participant: Participant | None) -> Redirect | None:
-    """Where a listener is sent at the end: back to MTurk, or to the address of the design."""
+    """The redirect at the end: back to MTurk, or to the address of the design."""
     if state.over is None:
         return None
     if participant is not None and participant.service == "mturk":

@@ -1,4 +1,4 @@
-"""How far a listener has come, as the database has it."""
+"""A listener's progress, according to the database."""
 
 import sqlite3
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from audiometamer.listening.refusals import ConflictError
 
 
 class ListenerState(NamedTuple):
-    """How far a listener has come.
+    """A listener's progress.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ListenerState(NamedTuple):
 
 
 def read_state(db: sqlite3.Connection, listener: int) -> ListenerState:
-    """How far a listener has come."""
+    """A listener's progress."""
     found = db.execute("SELECT list, finished, excluded FROM listeners WHERE listener = ?", (listener,))
     number, finished, excluded = found.fetchone()
     (answered,) = db.execute("SELECT count(*) FROM messages WHERE listener = ? AND kind = 'answer'", (listener,)).fetchone()

@@ -179,14 +179,14 @@ class Store:
         return int(found[0])
 
     def participant(self, listener: int) -> Participant | None:
-        """Who a listener is to the service that they came from; None for a listener who was given a link."""
+        """A listener's identity at the service that they came from; None for a listener who was given a link."""
         with self.database.exclusive() as db:
             row = db.execute("SELECT service, participant, parameters FROM listeners WHERE listener = ?", (listener,)).fetchone()
         service, name, parameters = row
         return None if service is None else Participant(service, name, decode_content(parameters, dict[str, str]))
 
     def state(self, listener: int) -> ListenerState:
-        """How far a listener has come."""
+        """A listener's progress."""
         with self.database.exclusive() as db:
             return read_state(db, listener)
 

@@ -61,7 +61,7 @@ class Submission(NamedTuple):
 
 
 class ByteBudget:
-    """How many bytes of all files may still be unpacked."""
+    """Remaining bytes that may be unpacked from all files."""
 
     def __init__(self) -> None:
         self.left = MAX_BYTES

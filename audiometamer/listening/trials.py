@@ -87,7 +87,7 @@ class ConditionKey(msgspec.Struct, frozen=True):
 
 
 class KeyEntry(msgspec.Struct, frozen=True):
-    """What a sound is: an entry of ``key.json``.
+    """The contents of a sound: an entry of ``key.json``.
 
     Parameters
     ----------

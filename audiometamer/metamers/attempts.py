@@ -111,14 +111,14 @@ class _Run:
         return (time.monotonic() - self.began) / len(self.jobs)
 
     def start(self) -> Tensor:
-        """Where the signals start, [shape=(jobs, *signal_shape)]."""
+        """Starting signals, [shape=(jobs, *signal_shape)]."""
         if not self.attempt.warm_start:
             return self.setup.noise(self.seeds)
         model = self.setup.model
         return torch.stack([job.best[0] for job in self.jobs if job.best]).to(dtype=model.dtype, device=model.device)
 
     def state(self) -> MatchState | None:
-        """Where the attempt is resumed, if it had begun."""
+        """State from which the attempt resumes, if it had begun."""
         states = [job.state for job in self.jobs if job.state is not None]
         return stack_states(states, self.setup.model.device) if states else None
 

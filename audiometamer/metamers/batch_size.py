@@ -1,4 +1,4 @@
-"""How many signals to synthesise side by side: as many as fit into memory, and no more than are of use."""
+"""The number of signals to synthesise together: as many as fit into memory, and no more than help."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _MAX = 128
 
 
 def fitting_batch_size(model: Model, layers: Sequence[str] | str) -> int:
-    """How many signals fit in half of the free memory when layers are matched: at most 8 on a CPU, 128 elsewhere.
+    """Number of signals that fit in half of the free memory when layers are matched: at most 8 on a CPU, 128 elsewhere.
 
     Parameters
     ----------

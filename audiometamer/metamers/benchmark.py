@@ -108,8 +108,8 @@ def step_of(model: Model, layer: str, signals: Tensor) -> Work:
 
 def forward_to(model: Model, layer: str) -> Forward:
     """A folded copy's forward pass to a layer, with a straight-through ReLU there."""
-    twin = faster_copy(model, layer)
-    return lambda signals: record(twin, signals, layer, straight_through=True)
+    folded = faster_copy(model, layer)
+    return lambda signals: record(folded, signals, layer, straight_through=True)
 
 
 def network_alone(model: Model, layer: str, signals: Tensor) -> Work:

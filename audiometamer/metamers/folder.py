@@ -39,7 +39,7 @@ _Job = tuple[Clip | GivenTarget, str, int]
 
 @dataclass(frozen=True)
 class FolderProgress:
-    """How far `synthesize_into` is; passed to its `progress`, the first time before any metamer is made.
+    """Progress of `synthesize_into`; passed to its `progress`, the first time before any metamer is made.
 
     Parameters
     ----------

@@ -35,12 +35,12 @@ def check_set(folder: Path) -> None:
 
 
 def _other_kind(folder: Path) -> str | None:
-    """What else a folder is, if that is known."""
+    """Another known kind of the folder, if any."""
     return next((what for file, what in _OTHERS.items() if (folder / file).exists()), None)
 
 
 def describe_no_results(folder: Path) -> str:
-    """What a folder without metamers is instead, and what to give, in one line."""
+    """State what a folder without metamers is, and what to give instead, in one line."""
     if not folder.is_dir():
         return f"{folder} {'is a file' if folder.exists() else 'does not exist'}; {_GIVE}"
     if (outer := _enclosing(folder.absolute())) is not None:

@@ -1,4 +1,4 @@
-"""Where the files of metamers lie in a folder of `synth` and in a stimulus set; read without torch.
+"""Locations of the files of metamers in a folder of `synth` and in a stimulus set; read without torch.
 
 ``OUT/<clip>/<model>/<layer>_seed<k>.json``, beside its signal, is a metamer of `synth`;
 ``SET/items/<clip>/<model>/<layer>_seed<k>-<key>/item.json`` one of a stimulus set.
@@ -17,7 +17,7 @@ _ARRAY = ".npy"
 
 
 def signal_kind(domain: object) -> str:
-    """What the signals of a domain are, for `domain` in the evidence: ``Waveform`` or ``Image`` by its `suffix`, or its class."""
+    """Kind of the signals of a domain, for `domain` in the evidence: ``Waveform`` or ``Image`` by its `suffix`, or its class."""
     suffix = getattr(domain, "suffix", _ARRAY)
     return next((kind for kind, known in _SUFFIXES.items() if known == suffix), type(domain).__name__)
 

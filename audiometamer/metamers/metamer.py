@@ -97,7 +97,7 @@ class Metamer:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a synthesis is.
+    """Progress of a synthesis.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def settings_of(
     domain: Domain | None = None,
     weights_sha256: str | None = None,
 ) -> Settings:
-    """What determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
+    """Everything that determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
 
     Parameters
     ----------

@@ -97,20 +97,20 @@ class Passes:
     def to(self, layer: str, gradient_clip: float = 1.0) -> LayerPass:
         """The forward pass to a layer, with a factor on the largest derivative of the cochleagram's compression."""
         if (layer, gradient_clip) not in self._passes:
-            twin = self._clipped(self.folded(layer), gradient_clip)
-            if self._compiled and twin is self._model:
-                twin = shallow_copy(twin)
-            prepared = layer_pass(twin, layer, unrectified=self._unrectified, compiled=self._compiled)
+            model = self._clipped(self.folded(layer), gradient_clip)
+            if self._compiled and model is self._model:
+                model = shallow_copy(model)
+            prepared = layer_pass(model, layer, unrectified=self._unrectified, compiled=self._compiled)
             self._passes[layer, gradient_clip] = self._stack.enter_context(prepared)
         return self._passes[layer, gradient_clip]
 
-    def _clipped(self, twin: Model, gradient_clip: float) -> Model:
-        """A twin whose cochleagram's compression has a smaller largest derivative, where it has one and can be copied."""
+    def _clipped(self, model: Model, gradient_clip: float) -> Model:
+        """A copy whose cochleagram's compression has a smaller largest derivative, if it has one and can be copied."""
         front_end = self._model.front_end
         if gradient_clip == 1 or not isinstance(front_end, Cochleagram):
-            return twin
-        copy = shallow_copy(twin)
-        if copy is not twin:
+            return model
+        copy = shallow_copy(model)
+        if copy is not model:
             copy.front_end = front_end.with_gradient_clip(gradient_clip)
         return copy
 

@@ -1,4 +1,4 @@
-"""How the place that is matched is read: rectified units below zero too, where they are silent."""
+"""How a matched place is read: rectified units below zero too, where they are silent."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

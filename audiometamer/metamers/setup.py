@@ -1,4 +1,4 @@
-"""What all metamers of one synthesis have in common."""
+"""The setup common to all metamers of one synthesis."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -92,7 +92,7 @@ class Setup:
         object.__setattr__(self, "targets", Targets(self.model))
 
     def settings(self, clip: Clip | GivenTarget, layer: str, seed: int) -> Settings:
-        """What determines one of the metamers."""
+        """The settings that determine one of the metamers."""
         return settings_of(
             self.model,
             clip,

@@ -41,7 +41,7 @@ class EvidenceSummary(msgspec.Struct, frozen=True):
 
     @property
     def attempt(self) -> str:
-        """How it came about, one of `ATTEMPTS`; empty if that is not recorded."""
+        """Origin of the signal, one of `ATTEMPTS`; empty if not recorded."""
         return attempt_origin(self.tries, self.kept_attempt)
 
     @property
@@ -70,7 +70,7 @@ def kept_attempt(snrs: Sequence[float | None], kept: int, snr: float | None) -> 
 
 
 def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
-    """How the signal of an attempt came about.
+    """The origin of the signal of an attempt.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is matched: activations of clips, or activations that are given instead of a clip."""
+"""Targets: activations of clips, or activations given instead of a clip."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence

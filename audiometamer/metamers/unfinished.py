@@ -131,7 +131,7 @@ def can_resume(path: Path, *, seed: int, attempts: int) -> bool:
 
 @dataclass
 class Checkpoints:
-    """Where and when checkpoints of unfinished metamers are written.
+    """Location and interval of checkpoints of unfinished metamers.
 
     Parameters
     ----------

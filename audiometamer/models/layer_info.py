@@ -1,4 +1,4 @@
-"""What is known of a layer: its shape, its batch dimension, why it cannot be recorded; found by forward passes."""
+"""Information about a layer: its shape, its batch dimension, why it cannot be recorded; found by forward passes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -85,7 +85,7 @@ def declared_layers(network: nn.Module) -> dict[str, str] | None:
 
 
 def describe_call(call: Tap, output: Any, alone: Mapping[str, Tensor], *, items: int = 1) -> Call:
-    """What a call returns, from its output for two signals and for the first of them alone.
+    """Information about the output of a call, from its output for two signals and for the first of them alone.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class LayeredNetwork(SignalNetwork):
         return {name: info.tap for name, info in self.layer_info().items() if not info.left_out}
 
     def layer_info(self, *, every: bool = False) -> dict[str, LayerInfo]:
-        """What is known of each layer, by name, including those that cannot be recorded.
+        """Information about each layer, by name, including those that cannot be recorded.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class LayeredNetwork(SignalNetwork):
         return Tap.parse(base + whole[len(name) :])
 
     def _info_of(self, layer: str, tap: Tap) -> LayerInfo:
-        """What is known of the tensor that a tap means."""
+        """Information about the tensor of a tap."""
         call = self._traced().get(Tap(tap.path, tap.call or 0))
         if call is None or (tap.capture_input and len(call.tensors) != 1):
             return LayerInfo(tap)  # outside of the network, or nothing is known but that the batch is first

@@ -126,7 +126,7 @@ def _load_function(text: str) -> Model:
 
 
 def _model_of(made: Any, text: str, name: str) -> Model:
-    """What a function returned, as a model of that name."""
+    """The result of a function as a model of that name."""
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):

@@ -71,7 +71,7 @@ def record(
 
 
 def _tap(module: nn.Module, layer: str) -> Tap:
-    """Where a layer of a plain module is."""
+    """Location of a layer of a plain module."""
     name, rest = split_place(layer)
     suffix, part = split_layer(rest)
     declared = declared_layers(module) or {}

@@ -42,7 +42,7 @@ class SignalNetwork(nn.Module):
         return self.network(self.network_input(signals))
 
     def network_input(self, signals: Tensor) -> Tensor:
-        """What the network receives for signals [shape=(batch, *signal_shape)]."""
+        """Input of the network for signals [shape=(batch, *signal_shape)]."""
         clamped = self.clamp(signals)
         return clamped if self.front_end is None else self.front_end(clamped)
 

@@ -16,7 +16,7 @@ PROBE_SEED = 0
 
 
 class NoiseRun(NamedTuple):
-    """What a network did with two noises.
+    """Trace of a network on two noises.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def run_on_noise(network: SignalNetwork) -> NoiseRun:
 
 
 def _network_input(network: SignalNetwork, signals: Tensor) -> Tensor | None:
-    """What the network receives; None if the front end fails."""
+    """Input of the network; None if the front end fails."""
     try:
         return network.network_input(signals.detach())
     except (RuntimeError, TypeError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""What every adaptive procedure takes and returns."""
+"""The interface of every adaptive procedure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -57,4 +57,4 @@ class Procedure(Protocol):
         """The threshold, estimated from the trials so far."""
 
     def progress(self, trials: Sequence[AdaptiveTrial]) -> float:
-        """How much of the procedure is done, from 0 to 1; it never falls from one trial to the next."""
+        """Completed fraction of the procedure, from 0 to 1; it never falls from one trial to the next."""

@@ -172,7 +172,7 @@ class _Problem:
         return PsychometricFunction(self.shape, threshold, slope, guess, lapse, float("nan"))
 
     def starts(self, bounds: Bounds) -> list[Values]:
-        """Where the optimiser starts; the slope has the sign of the data."""
+        """Starting point of the optimiser; the slope has the sign of the data."""
         sign = 1.0 if np.cov(self.scaled, self.correct / self.trials)[0, 1] >= 0 else -1.0
         middles = [sum(bound) / 2 for bound in bounds]
         return [np.array([place, sign * slope, *middles]) for slope in _START_SLOPES for place in _START_THRESHOLDS]

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 
 class FaultyFileError(Exception):
-    """What is wrong with a file, as a phrase that follows the file's name."""
+    """The fault of a file, as a phrase that follows the file's name."""
 
 
 _UNKNOWN_32, _UNKNOWN_64 = (0, 0xFFFFFFFF), (0, 0xFFFFFFFFFFFFFFFF)

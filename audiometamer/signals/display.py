@@ -1,4 +1,4 @@
-"""What notebooks show of sounds and images: a line of words, a player and a picture, as one piece of HTML."""
+"""Display of sounds and images in notebooks: a line of words, a player and a picture, as one piece of HTML."""
 
 import base64
 import html
@@ -18,7 +18,7 @@ _DPI = 100
 
 
 class Showable(Protocol):
-    """What a notebook shows as HTML."""
+    """HTML that a notebook displays."""
 
     def _repr_html_(self) -> str: ...
 

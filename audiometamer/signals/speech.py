@@ -1,4 +1,4 @@
-"""Where the speech in a recording is, and where its pauses are."""
+"""Locations of speech and pauses in recordings."""
 
 import itertools
 import math

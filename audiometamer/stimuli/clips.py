@@ -1,4 +1,4 @@
-"""What is known about the clips of a set: tables of its plans, ``clips.tsv``, and their rights."""
+"""Information about the clips of a set: tables of its plans, ``clips.tsv``, and their rights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
 
 
 def known_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
-    """What a set says about its clips: the tables of its plans, from the first on, and ``clips.tsv``; later ones override."""
+    """A set's information about its clips: the tables of its plans, from the first on, and ``clips.tsv``; later ones override."""
     known: dict[str, dict[str, str]] = {}
     for path in clip_tables(stimulus_set):
         known = merge_clips(known, read_clip_table(path))

@@ -1,4 +1,4 @@
-"""How much a plan would make, and how much time and disk space that takes, from a short measurement."""
+"""Estimates of a plan: number of items, time and disk space, from a short measurement."""
 
 import math
 import time
@@ -28,7 +28,7 @@ _LEFT = 0.11
 
 @dataclass(frozen=True)
 class Cost:
-    """What the items of a layer cost, in seconds.
+    """The cost of the items of a layer, in seconds.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def estimate(
 
 
 class _Survey:
-    """What the models of a plan cost, each while it is loaded.
+    """The costs of the models of a plan, measured while each is loaded.
 
     Parameters
     ----------

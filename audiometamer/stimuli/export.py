@@ -99,7 +99,7 @@ def export(
 
 
 def _origin(stimulus_set: Path, selection: Path | None) -> dict[str, Any]:
-    """What an export was made from."""
+    """The source of an export."""
     return {
         "audiometamer": __version__,
         "set": stimulus_set.resolve().name,

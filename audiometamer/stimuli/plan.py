@@ -62,7 +62,7 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return "table" if self.table is not None else "folder" if self.folder is not None else "files"
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong with it, whatever lies on the disk."""
+        """Its faults, independent of the disk."""
         given = [key for key in ("table", "folder", "files") if getattr(self, key) is not None]
         if len(given) != 1:
             yield Problem("clips", f"give one of table, folder and files; {' and '.join(given) or 'none of them'} is given")
@@ -127,7 +127,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     batch_size: Count | None = None
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong with it, whatever lies on the disk."""
+        """Its faults, independent of the disk."""
         yield from _repeated("seeds", self.seeds)
         yield from _repeated("layers", self.layers or [])
         for k, entry in enumerate(self.models):
@@ -237,6 +237,6 @@ def plans_of(stimulus_set: Path) -> list[LoadedPlan]:
 
 
 def model_reference(path: Path, name: str) -> str:
-    """How a model that a file names is loaded: a model's folder beside the file is named relative to the file."""
+    """The name that loads a model named in a file: a model's folder beside the file is named relative to the file."""
     beside = path.parent / name
     return str(beside) if (beside / "model.toml").is_file() else name

@@ -1,4 +1,4 @@
-"""What the records of a set prove about each other, their signals and their originals, without a manifest."""
+"""Consistency of a set without a manifest: of records with each other, their signals and their originals."""
 
 import hashlib
 import os
@@ -155,7 +155,7 @@ def find_faults(contents: SetContents) -> Iterator[Difference]:
 
 
 def _fault(file: str, held: RecordProof, records: Mapping[str, RecordProof]) -> DifferenceKind | None:
-    """What is wrong with a record by itself, or compared with its item's."""
+    """Faults of a record by itself, or compared with its item's."""
     at = PurePosixPath(file).parent
     item = at.parents[1] if at.parent.name == ATTEMPTS else at
     identity = _identity(held)

@@ -46,7 +46,7 @@ RETRY_STRIDE = 1_000_000
 
 
 class StimulusNeed(NamedTuple):
-    """What an item needs: an attempt with a seed; before it, perhaps a new verdict or its original.
+    """The remaining work on an item: an attempt with a seed; before it, perhaps a new verdict or its original.
 
     Parameters
     ----------

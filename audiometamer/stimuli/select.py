@@ -28,7 +28,7 @@ TABLE, RULES = "selection.tsv", "selection.json"
 
 
 class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What is selected.
+    """The selection.
 
     Only items that passed their verdict are selected, and one seed of each clip at each condition, drawn at random. A condition
     is a layer of a model, matched in one way: other weights, another method, loss or number of steps make another condition.
@@ -112,7 +112,7 @@ class Candidate(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """What is selected as a whole: a clip at all conditions, or at one; at each condition, its seeds, one of which is drawn."""
+    """A unit of selection: a clip at all conditions, or at one; at each condition, its seeds, one of which is drawn."""
 
     clip: str
     conditions: list[list[Candidate]]
@@ -263,7 +263,7 @@ class _Search:
         return [Unit(clip, found) for clip, found in clips.items() if len(found) == self.n_conditions]
 
     def families(self, units: Sequence[Unit]) -> list[Family]:
-        """What must be equally frequent: conditions, and at each the values of each column."""
+        """Everything that must be equally frequent: conditions, and at each the values of each column."""
         apart = self.rules.among == "largest"  # else a clip brings all conditions, and these are balanced already
         place = [unit.conditions[0][0].condition if apart else 0 for unit in units]
         n_places = self.n_conditions if apart else 1

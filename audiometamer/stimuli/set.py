@@ -1,4 +1,4 @@
-"""What a set says about itself: its index, clips, licences, description, README, and last its manifest."""
+"""A set's description of itself: its index, clips, licences, description, README, and last its manifest."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -23,7 +23,7 @@ _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
 class PlannedClip(msgspec.Struct, frozen=True):
-    """Where a clip comes from: a file, an excerpt of it in seconds, and other columns of its table."""
+    """The source of a clip: a file, an excerpt of it in seconds, and other columns of its table."""
 
     name: str
     path: Path

@@ -28,7 +28,7 @@ from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
-from audiometamer.training.testing import TestCondition, TestSet
+from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"
@@ -226,7 +226,7 @@ class TrainingRun:
         row: EpochRow = {}
         if self.group.is_first and self.corpus.recordings["valid"]:
             self.model.eval().requires_grad_(False)
-            valid = make_test_set(self.recipe, self.corpus, "valid").examples(TestCondition())
+            valid = make_test_set(self.recipe, self.corpus, "valid").examples(AccuracyCondition())
             for task, found in testing.collect_answers(self.model, valid, self.corpus.tasks).items():
                 row[f"valid_{task}_accuracy"] = found.proportion_correct()
         self.group.wait()

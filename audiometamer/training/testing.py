@@ -30,7 +30,7 @@ _RESAMPLES = 200
 _Z = 1.959963984540054  # of a 95 % interval
 
 
-class TestCondition(msgspec.Struct, frozen=True):
+class AccuracyCondition(msgspec.Struct, frozen=True):
     """How test recordings are presented; by default unchanged, which is quiet.
 
     Parameters
@@ -42,8 +42,6 @@ class TestCondition(msgspec.Struct, frozen=True):
     adversary : Adversary, optional
         Perturbs the input. Default: no perturbation.
     """
-
-    __test__ = False  # pytest would take it for a test
 
     snr: float | None = None
     band_limit: float | None = None
@@ -60,13 +58,13 @@ class TestCondition(msgspec.Struct, frozen=True):
         return "_".join(part for part in parts if part) or "quiet"
 
 
-def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[TestCondition]:
+def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[AccuracyCondition]:
     """Quiet, low-passed at 4 kHz, each signal-to-noise ratio, each attack in quiet."""
     return [
-        TestCondition(),
-        TestCondition(band_limit=BAND_LIMIT_HZ),
-        *(TestCondition(snr=snr) for snr in snrs),
-        *(TestCondition(adversary=adversary) for adversary in adversaries),
+        AccuracyCondition(),
+        AccuracyCondition(band_limit=BAND_LIMIT_HZ),
+        *(AccuracyCondition(snr=snr) for snr in snrs),
+        *(AccuracyCondition(adversary=adversary) for adversary in adversaries),
     ]
 
 
@@ -116,7 +114,7 @@ class TestSet:
         self.n_samples, self.level, self.seed = n_samples, level, seed
         self.recordings, self.waveforms = corpus.recordings[split], corpus.waveforms[split]
 
-    def examples(self, condition: TestCondition) -> Iterator[tuple[Samples, Targets]]:
+    def examples(self, condition: AccuracyCondition) -> Iterator[tuple[Samples, Targets]]:
         """Every excerpt and its targets in a condition."""
         rate = self.corpus.sample_rate
         for number, recording in enumerate(self.recordings):
@@ -268,7 +266,7 @@ Confusions = dict[str, NDArray[np.int64]]  # by task
 def measure(
     model: Model,
     tests: TestSet,
-    conditions: Sequence[TestCondition],
+    conditions: Sequence[AccuracyCondition],
     *,
     batch_size: int = 64,
     progress: Callable[[float, str], None] | None = None,
@@ -279,7 +277,7 @@ def measure(
     ----------
     model : Model
     tests : TestSet
-    conditions : sequence of TestCondition
+    conditions : sequence of AccuracyCondition
     batch_size : int
         Default 64.
     progress : callable, optional
@@ -296,7 +294,7 @@ def measure(
     confusions: Confusions = {}
     for k, condition in enumerate(conditions):
 
-        def advance(done: int, k: int = k, condition: TestCondition = condition) -> None:
+        def advance(done: int, k: int = k, condition: AccuracyCondition = condition) -> None:
             if progress is not None:
                 progress((k + done / len(tests.recordings)) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
 

@@ -27,7 +27,7 @@ def in_a_new_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("synth", "a.wav", "--model", LONG), "there is no model"),
         (("synth", "a.wav", *MODEL, "--steps", LONG), "Invalid value for '--steps'"),
@@ -37,9 +37,9 @@ def in_a_new_folder(tmp_path, monkeypatch):
         ((LONG,), "No such command"),
     ],
 )
-def test_lines_stay_short_and_control_nothing(capsys, arguments, told):
+def test_lines_stay_short_and_control_nothing(capsys, arguments, reported):
     line = refused(capsys, *arguments)
-    assert told in line
+    assert reported in line
     assert len(line) < 400
     assert "\x1b" not in line
 
@@ -86,7 +86,7 @@ def test_a_control_takes_no_seed_of_thousands_of_digits():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("a = " + "[" * 1200 + "]" * 1200, "nested too deeply"),
         ("a = " + "[" * 70 + "]" * 70, "nested more than 64 levels"),
@@ -97,8 +97,8 @@ def test_a_control_takes_no_seed_of_thousands_of_digits():
         ("a = 1\na = 2", "Cannot overwrite a value"),
     ],
 )
-def test_toml_that_no_settings_are(text, told):
-    with pytest.raises(ValueError, match=told):
+def test_toml_that_no_settings_are(text, reported):
+    with pytest.raises(ValueError, match=reported):
         parse_toml(text)
 
 
@@ -155,7 +155,7 @@ def test_a_text_comes_through_a_pipe(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("sys:exit", "sys (built in) has no function exit that returns a model"),
         ("os:abort", "has no function abort that returns a model"),
@@ -167,7 +167,7 @@ def test_a_text_comes_through_a_pipe(tmp_path):
         ("ends:lies", "the function failed (ZeroDivisionError"),
     ],
 )
-def test_functions_that_make_no_model(tmp_path, monkeypatch, capsys, name, told):
+def test_functions_that_make_no_model(tmp_path, monkeypatch, capsys, name, reported):
     (tmp_path / "ends.py").write_text(
         "from torch import nn\ndef asks(): return input()\n"
         "def base(): raise BaseException('gone')\n"
@@ -176,7 +176,7 @@ def test_functions_that_make_no_model(tmp_path, monkeypatch, capsys, name, told)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "ends", raising=False)
     stdin = sys.stdin
-    assert told in refused(capsys, "layers", name)
+    assert reported in refused(capsys, "layers", name)
     assert sys.stdin is stdin
 
 

@@ -48,7 +48,7 @@ def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "reported"),
     [
         (("--model", "permuted:tiny_models:sound_model:1"), "other weights"),
         (("--average-frequency",), "frequencies averaged, or kept, otherwise"),
@@ -59,10 +59,10 @@ def test_dimensions_go_on_where_they_were_interrupted(found, capsys, monkeypatch
         (("--kept", "2"), "another number of them kept"),
     ],
 )
-def test_dimensions_of_other_settings_are_refused_before_any_are_found(found, capsys, monkeypatch, other, told):
+def test_dimensions_of_other_settings_are_refused_before_any_are_found(found, capsys, monkeypatch, other, reported):
     monkeypatch.setattr(dimensions_folder, "find_dimensions", None)
     asked = ("explore", "dimensions", "bank.csv", *MODEL, "--layers", "final,relu1", "--method", "pca", "--kept", "3")
-    assert f"dimensions of relu1 are there, found with {told}; choose another --out" in refused(capsys, *asked, *other)
+    assert f"dimensions of relu1 are there, found with {reported}; choose another --out" in refused(capsys, *asked, *other)
 
 
 def test_from_a_bank_to_a_ladder(found, capsys):
@@ -141,18 +141,18 @@ def test_a_catalogue_takes_the_place_of_the_one_before(found, capsys):
     assert "takes the place of a whole folder, and you are in ." in refused(capsys, *new, "--overwrite", "--out", ".")
 
 
-def test_sounds_of_one_name_are_told_before_any_is_moved(found, capsys, monkeypatch):
+def test_sounds_of_one_name_are_reported_before_any_is_moved(found, capsys, monkeypatch):
     monkeypatch.setattr(catalogue, "move", None)
     for name in ("sound0", "a_b", "a b"):
         (found / "more").mkdir(exist_ok=True)
         (found / "more" / f"{name}.wav").write_bytes((found / "bank" / f"sound{5 + len(name)}.wav").read_bytes())
     moving = ("explore", "catalogue", "bank/sound0.wav", *MODEL)
     assert "two different signals are named sound0; rename one of them" in refused(capsys, *moving, "more/sound0.wav")
-    told = refused(capsys, *moving, "more/a b.wav", "more/a_b.wav")
-    assert "a b and a_b would share the folder a_b; rename one of them" in told
+    reported = refused(capsys, *moving, "more/a b.wav", "more/a_b.wav")
+    assert "a b and a_b would share the folder a_b; rename one of them" in reported
 
 
-def test_what_is_wrong_is_told_in_a_line(found, capsys):
+def test_what_is_wrong_is_reported_in_a_line(found, capsys):
     sound = "bank/sound0.wav"
     again = ("explore", "dimensions", "bank", *MODEL, "--layers", "relu0", "--method", "pca", "--kept", "3")
     assert "dimensions of relu0 are there, found with another bank; choose another --out" in refused(capsys, *again)

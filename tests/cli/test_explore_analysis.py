@@ -63,10 +63,10 @@ def test_of_a_folder(tmp_path, monkeypatch, capsys):
     assert main(["explore", "build", str(write_design(tmp_path)), "--out", "built"]) == 0
     heard = answer_everything(tmp_path / "built")
     assert main(["explore", "analyse", "built", *QUICK]) == 0
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     main_trials = [presented(one.decided) for one in heard if one.decided.trial.kind == "main"]
-    assert "1 listener enrolled, 1 started; 1 finished; none excluded; 1 analysed.\nHeadphone check: 1 passed.\n" in told
-    assert f"\n{len(main_trials)} trials of 3 dimensions." in told
+    assert "1 listener enrolled, 1 started; 1 finished; none excluded; 1 analysed.\nHeadphone check: 1 passed.\n" in reported
+    assert f"\n{len(main_trials)} trials of 3 dimensions." in reported
     rows = read_table(Path("analysis/thresholds.tsv"))
     assert [row["dimension"] for row in rows] == ["relu0/0/+", "relu0/0/-", "relu1/2/+"]
     assert all(0.2 < float(row["threshold"]) < 0.4 for row in rows)
@@ -88,16 +88,16 @@ def test_of_answers_that_are_elsewhere_at_the_target_of_the_design(tmp_path, mon
 
 def test_of_a_table(capsys):
     assert main(["explore", "analyse", "trials.tsv", *QUICK, "--d-prime", "1", "--decision", "independent", "--lapse", "0"]) == 0
-    told = capsys.readouterr().out
-    assert "d′ = 1.00 (abx-independent, 0 lapses)" in told
-    assert "sensitivity.png, sensitivity.pdf, sensitivity.svg, summary.txt" in told
-    assert Path("analysis/summary.txt").read_text() in told
+    reported = capsys.readouterr().out
+    assert "d′ = 1.00 (abx-independent, 0 lapses)" in reported
+    assert "sensitivity.png, sensitivity.pdf, sensitivity.svg, summary.txt" in reported
+    assert Path("analysis/summary.txt").read_text() in reported
     assert [row["procedure"] for row in read_table(Path("analysis/thresholds.tsv"))] == ["", ""]
     assert "analysis/summary.txt exists; choose another --out, or --overwrite it" in refused(
         capsys, "explore", "analyse", "trials.tsv"
     )
-    told = Path("trials.tsv").read_text().replace("\tabx\t", "\todd-one-out\t")
-    Path("trials.tsv").write_text(told)
+    reported = Path("trials.tsv").read_text().replace("\tabx\t", "\todd-one-out\t")
+    Path("trials.tsv").write_text(reported)
     assert main(["explore", "analyse", "trials.tsv", *QUICK, "--overwrite"]) == 0
     assert "(oddity-differencing, 0.02 lapses)" in capsys.readouterr().out
 

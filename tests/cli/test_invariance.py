@@ -44,7 +44,7 @@ def test_a_clip_and_its_metamer(tmp_path, capsys):
     assert main(["invariance", "speech.wav", *MODEL, "--layers", "final", "--overwrite", "--dtype", "float32"]) == 0
 
 
-def test_what_is_wrong_is_told_in_a_line(capsys):
+def test_what_is_wrong_is_reported_in_a_line(capsys):
     write_clip()
     assert "has no layer 'relu9'" in refused(capsys, "invariance", "speech.wav", *MODEL, "--layers", "relu9")
     assert "absent.wav" in refused(capsys, "invariance", "absent.wav", *MODEL)

@@ -71,9 +71,9 @@ def test_folders_and_files_that_cannot_be_written_are_refused_first(capsys, soun
     assert "could not write into " in line
     assert line.endswith(": File name too long")
     assert main([str(a) for a in ("null", sounds, *network, "--out", locked)]) == 2
-    told = capsys.readouterr()
-    assert "could not write /dev/null/null.json" in told.err
-    assert "sounds" not in told.err.replace("could not", "")  # no pass was begun
+    reported = capsys.readouterr()
+    assert "could not write /dev/null/null.json" in reported.err
+    assert "sounds" not in reported.err.replace("could not", "")  # no pass was begun
 
 
 def test_an_unknown_layer_is_refused_before_anything_is_said(capsys, sounds, tmp_path):

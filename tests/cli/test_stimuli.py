@@ -60,8 +60,8 @@ def test_another_folder_than_a_set_is_named(command, file, what, capsys):
     Path("other").mkdir()
     if file:
         (Path("other") / file).touch()
-    told = f"other is no stimulus set: it {what}; give the folder that `audiometamer run` made"
-    assert refused(capsys, *command, "other") == f"audiometamer: error: {told}"
+    reported = f"other is no stimulus set: it {what}; give the folder that `audiometamer run` made"
+    assert refused(capsys, *command, "other") == f"audiometamer: error: {reported}"
     assert [path.name for path in Path("other").iterdir()] == ([file] if file else [])
 
 
@@ -71,9 +71,9 @@ def test_differences_are_status_1(capsys):
     Path("my set/new").touch()
     capsys.readouterr()
     assert main(["stimuli", "verify", "my set"]) == 1
-    told = capsys.readouterr()
-    assert told.out.splitlines() == ["missing    README.md", "extra      new"]
-    assert told.err == "my set: 1 missing, 1 extra\n"
+    reported = capsys.readouterr()
+    assert reported.out.splitlines() == ["missing    README.md", "extra      new"]
+    assert reported.err == "my set: 1 missing, 1 extra\n"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,6 @@ def test_differences_are_status_1(capsys):
         (["export", "my set", "--to", "folder", "--out", "/"], "/ exists; nothing is overwritten"),
     ],
 )
-def test_bad_input_is_told_in_a_line(capsys, arguments, message):
+def test_bad_input_is_reported_in_a_line(capsys, arguments, message):
     assert message in refused(capsys, "stimuli", *arguments)
     assert sorted(str(path) for path in Path().iterdir()) == ["clips.csv", "my set"]

@@ -1,4 +1,4 @@
-"""Catalogues of sounds at chosen coordinates: where they are, what is told of them, and who was there already."""
+"""Catalogues of sounds at chosen coordinates: where they are, what is reported of them, and who was there already."""
 
 import pytest
 import torch

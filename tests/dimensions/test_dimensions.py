@@ -52,7 +52,7 @@ def test_a_folder_is_read_back_and_refused_for_other_weights(tmp_path):
         found.save(tmp_path / "dimensions" / "relu0")
 
 
-def test_a_broken_folder_is_told(tmp_path):
+def test_a_broken_folder_is_reported(tmp_path):
     with pytest.raises(AudioMetamerError, match="holds no dimensions: find them with explore dimensions"):
         load_all(tmp_path)
     with pytest.raises(AudioMetamerError, match="is not a folder of dimensions"):

@@ -41,7 +41,7 @@ def test_images_have_dimensions_too():
     assert found.record.keep_frequency is False
 
 
-def test_what_is_there_is_told_from_what_would_be_found():
+def test_existing_results_are_distinguished_from_what_would_be_found():
     model, bank = image_model(), images(24)
     found = image_dimensions(model, components=30)["relu"]
     assert (found.record.looked_for, found.record.components) == (23, 15)  # 24 signals; a Gram matrix of 5 has 15 numbers
@@ -57,7 +57,7 @@ def test_what_is_there_is_told_from_what_would_be_found():
     check_existing([before], model, bank, ComponentSettings(method="pca", components=15, kept=3))
 
 
-def test_what_is_wrong_is_told_in_a_line():
+def test_what_is_wrong_is_reported_in_a_line():
     model = tiny_models.sound_model()
     with pytest.raises(AudioMetamerError, match="has no layer 'relu9'"):
         find_dimensions(model, sounds(6), ["relu9"])
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_told_in_a_line():
         find_dimensions(plain, loud, ["conv"])
 
 
-def test_a_component_of_one_signal_is_told():
+def test_a_component_of_one_signal_is_reported():
     model = tiny_models.sound_model()
     bank = [*sounds(1) * 20, *sounds(1, first=5)]
     with pytest.warns(AudioMetamerWarning, match=r"relu0: a component is 9\d % one signal of the bank"):

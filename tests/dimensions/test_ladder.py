@@ -58,8 +58,8 @@ def test_a_row_for_each(tmp_path):
     assert (rows[0]["file"], rows[0]["original"], rows[0]["wished"]) == ("noise/relu0_0_+0.1.wav", "noise/original.wav", "0.1")
 
 
-def test_what_is_wrong_with_a_ladder_is_told_in_a_line(tmp_path):
-    def told(match):
+def test_what_is_wrong_with_a_ladder_is_reported_in_a_line(tmp_path):
+    def reported(match):
         with pytest.raises(AudioMetamerError, match=match) as caught:
             read_ladder(tmp_path)
         assert "\n" not in str(caught.value)
@@ -68,7 +68,7 @@ def test_what_is_wrong_with_a_ladder_is_told_in_a_line(tmp_path):
         with pytest.warns(AudioMetamerWarning, match=match):
             assert len(read_ladder(tmp_path).all) == len(stimuli) - count
 
-    told("holds no moved signals: make them with explore ladder")
+    reported("holds no moved signals: make them with explore ladder")
     first, *_ = stimuli = write_ladder(tmp_path)
     of_it, reference = first.path.with_suffix(".json"), first.original.read_bytes()
     content = of_it.read_bytes()
@@ -82,14 +82,16 @@ def test_what_is_wrong_with_a_ladder_is_told_in_a_line(tmp_path):
     left_out(len(stimuli) // 2, r"vowel/original.wav, the original of relu0_0_\+0.1.json, is cut short \(and \d+ more like it\)")
     first.original.write_bytes(reference)
     other = write_moved_stimulus(tmp_path, record(requested=0.8, weights_sha256="others"))
-    told(r"signals of different models: noise/relu0_0_\+0.1.wav and vowel/relu0_0_\+0.8.wav; keep each in a folder of its own")
+    reported(
+        r"signals of different models: noise/relu0_0_\+0.1.wav and vowel/relu0_0_\+0.8.wav; keep each in a folder of its own"
+    )
     write_moved_stimulus(tmp_path, record(requested=0.8, dimensions_sha256="others"))
-    told("signals of different dimensions: ")
+    reported("signals of different dimensions: ")
     other.path.unlink()
     left_out(0, r"relu0_0_\+0.8.wav, the signal of relu0_0_\+0.8.json, is gone")
 
 
-def test_what_a_ladder_has_not_is_told_with_what_it_has(tmp_path, tiny):
+def test_what_a_ladder_has_not_is_reported_with_what_it_has(tmp_path, tiny):
     write_ladder(tmp_path)
     found = read_ladder(tmp_path)
     for match, ask in (
@@ -104,7 +106,7 @@ def test_what_a_ladder_has_not_is_told_with_what_it_has(tmp_path, tiny):
             ask()
 
 
-def test_signals_that_were_swapped_are_told(tmp_path):
+def test_signals_that_were_swapped_are_reported(tmp_path):
     write_ladder(tmp_path / "ladder")
     stimulus = read_ladder(tmp_path / "ladder").all[0]
     known = replace(stimulus.record, signal_sha256=file_sha256(stimulus.path), original_sha256=file_sha256(stimulus.original))

@@ -149,7 +149,7 @@ def test_interrupted_it_gives_its_claims_back_and_says_how_to_go_on(path):
         assert not claims(folder)
 
 
-def test_a_full_disk_is_told_in_one_line(path):
+def test_a_full_disk_is_reported_in_one_line(path):
     process = started(faulty_ladders.make_on_a_full_disk, path, path.parent / "ladder", output=path.with_name("log"))
     assert finished(process) == 0, path.with_name("log").read_text()
 
@@ -182,7 +182,7 @@ def test_workers_share_the_work_and_one_that_is_killed_is_replaced(path, monkeyp
     assert_is_whole(folder)
 
 
-def test_what_does_not_move_is_told_and_stops_nothing_else(path, monkeypatch, capsys):
+def test_what_does_not_move_is_reported_and_stops_nothing_else(path, monkeypatch, capsys):
     def poisoned(model, dimensions, moves, **options):
         if any(each.clip.name == "sound1" and each.dimension.layer == "relu1" for each in moves):
             raise RuntimeError("the gradient\nis zero")
@@ -216,10 +216,10 @@ def test_a_worker_leaves_alone_what_another_holds(path, tiny):
     assert [task.item for task in others] == planned.moves[4:8]
 
 
-def test_what_is_there_and_does_not_belong_is_told(again, capsys):
+def test_what_is_there_and_does_not_belong_is_reported(again, capsys):
     folder = again.parent / "ladder"
 
-    def told(*arguments):
+    def reported(*arguments):
         return refused(capsys, "explore", "ladder", again, "--device", "cpu", *arguments)
 
     stimulus = read_ladder(folder).all[0]
@@ -241,26 +241,26 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
     whole = record.read_bytes()
     assert_is_whole(folder)
     again.write_text(PLAN.replace("steps = 3", "steps = 4"))
-    assert "was moved by default in 3 steps, not by default in 4; choose another output" in told()
+    assert "was moved by default in 3 steps, not by default in 4; choose another output" in reported()
     again.write_text(PLAN)
     write_json(record, replace(stimulus.record, weights_sha256="0"))
-    assert "holds signals of different models" in told()
+    assert "holds signals of different models" in reported()
     record.write_bytes(whole)
     other = next(path for path in (again.parent / "references").glob("*.wav") if path.stem != stimulus.record.clip)
     stimulus.original.write_bytes((folder / other.stem / "original.wav").read_bytes())
-    assert f"{stimulus.original} is not {stimulus.record.clip} of this plan; choose another output" in told()
+    assert f"{stimulus.original} is not {stimulus.record.clip} of this plan; choose another output" in reported()
     stimulus.original.write_bytes(original)
     shutil.rmtree(again.parent / "dimensions")
     for layer, found in sound_dimensions(tiny_models.sound_model(), ["relu0", "relu1"], kept=2, components=6).items():
         found.save(again.parent / "dimensions" / layer)
     again.write_text(PLAN.replace("relu1/2/-", "relu1/1/-"))
-    assert "has signals moved at relu0 with other dimensions; choose another folder" in told()
+    assert "has signals moved at relu0 with other dimensions; choose another folder" in reported()
     again.write_text(PLAN.replace("tiny_models:sound_model", "permuted:tiny_models:sound_model:1"))
-    assert "plan.toml: dimensions: the dimensions of relu0 are of tiny with weights" in told()
+    assert "plan.toml: dimensions: the dimensions of relu0 are of tiny with weights" in reported()
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reported"),
     [
         ("steps = 3", "step = 3", "plan.toml: there is no key 'step'; did you mean 'steps'?"),
         ("[0.2, 0.5]", "[0.2, 0]", "plan.toml: changes[1]: must be"),
@@ -278,12 +278,12 @@ def test_what_is_there_and_does_not_belong_is_told(again, capsys):
         ('["references"]', '["references", "more"]', "would both be sound"),
     ],
 )
-def test_what_is_wrong_with_a_plan_is_told_in_a_line(path, capsys, before, after, told):
+def test_what_is_wrong_with_a_plan_is_reported_in_a_line(path, capsys, before, after, reported):
     if "more" in after:
         shutil.copytree(path.parent / "references", path.parent / "more")
     path.write_text(PLAN.replace("references = 2\n", "") if "more" in after else PLAN)
     path.write_text(path.read_text().replace(before, after))
-    assert told in refused(capsys, "explore", "ladder", path, "--device", "cpu")
+    assert reported in refused(capsys, "explore", "ladder", path, "--device", "cpu")
     assert not list(path.parent.glob("ladder/sound*/*.json"))
 
 

@@ -121,7 +121,7 @@ def test_images_are_moved_by_the_same_code():
         assert 0 <= each.samples.min() <= each.samples.max() <= 1
 
 
-def test_what_cannot_be_moved_is_told(model, dimensions):
+def test_what_cannot_be_moved_is_reported(model, dimensions):
     (clip,) = sounds(1)
     for dimension, change, message in (
         (Dimension("relu0", 0, 1), 0.0, r"the change along relu0/0/\+ is 0.0; it must be above 0"),
@@ -142,7 +142,7 @@ def test_what_cannot_be_moved_is_told(model, dimensions):
         move(other, dimensions, whole)
 
 
-def test_a_signal_that_moves_nowhere_is_told():
+def test_a_signal_that_moves_nowhere_is_reported():
     """Below their ReLU all units are silent: no gradient."""
     silent = tiny_models.TinyNetwork()
     tiny_models.seeded(silent)

@@ -229,7 +229,7 @@ class Detached(nn.Module):
         (OneWay(), torch.ones(4), {"batch_size": 0}, r"batch_size is 0; it must be at least 1"),
     ],
 )
-def test_what_cannot_be_measured_is_told_in_a_line(network, signal, options, message):
+def test_what_cannot_be_measured_is_reported_in_a_line(network, signal, options, message):
     with pytest.raises(am.AudioMetamerError, match=message) as caught:
         measure_invariance(model_of(network, 4), signal, "out", **options)
     assert "\n" not in str(caught.value)

@@ -118,8 +118,8 @@ class Runs:
         yield from (f"{path} does not fit its WAV" for path, record in records.items() if not _fits(path, record))
         yield from (f"{path} is left over" for path in self.set.rglob("*") if _is_left_over(path))
         command = [sys.executable, "-m", "audiometamer", "stimuli", "verify", str(self.set)]
-        if (told := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
-            yield f"verify: {told.stdout} {told.stderr}"
+        if (reported := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+            yield f"verify: {reported.stdout} {reported.stderr}"
         if "Traceback" in (log := self.log.read_text()):
             yield log[log.index("Traceback") :][:2000]
 
@@ -168,10 +168,9 @@ def main() -> int:
         status = runs.finish()
         problems = [*runs.problems(), *([f"the last run ended with status {status}"] if status else [])]
         taken = runs.log.read_text().count("was taken over by another worker")
-    told = ", ".join(f"{name} {n}" for name, n in runs.faults.items())
-    print(
-        f"{runs.faults.total()} faults ({told}) before {made} files were complete; {taken} results of suspended workers discarded"
-    )
+    found = ", ".join(f"{name} {n}" for name, n in runs.faults.items())
+    made_files = f"{made} files were complete; {taken} results of suspended workers discarded"
+    print(f"{runs.faults.total()} faults ({found}) before {made_files}")
     print(
         *problems or ["nothing is lost, doubled, changed or left over; every WAV fits its record; verify finds nothing"], sep="\n"
     )

@@ -78,8 +78,8 @@ class Finished:
                     continue
                 stimulus_set = at.parents[3]
                 if not (stimulus_set / "claims" / at.name.rpartition("-")[2]).exists():
-                    told = json.loads(record.read_bytes())
-                    files = record, at / told["file"], stimulus_set / told["original"]
+                    reported = json.loads(record.read_bytes())
+                    files = record, at / reported["file"], stimulus_set / reported["original"]
                     self.items[name] = {file.relative_to(self.disk).as_posix(): sha256(file) for file in files}
 
 

@@ -110,14 +110,14 @@ def test_dissimilarities_of_other_sounds_correlate_as_scipy_says(tmp_path):
 
 
 def test_progress_ends_at_all(folder):
-    told = []
+    reported = []
     evaluate(
         [folder], [echo(), echo("rival")], attacks=[Adversary("waveform", "l2", 0.1, steps=1)], resamples=9,
-        progress=lambda share, message: told.append((share, message)),
+        progress=lambda share, message: reported.append((share, message)),
     )  # fmt: skip
-    shares = [share for share, _ in told]
+    shares = [share for share, _ in reported]
     assert shares == sorted(shares)
-    assert told[-1] == (1.0, "rival: 19 of 19 sounds")
+    assert reported[-1] == (1.0, "rival: 19 of 19 sounds")
 
 
 @pytest.mark.filterwarnings("ignore::audiometamer.AudioMetamerWarning")
@@ -141,9 +141,9 @@ def half_a_second():
 def test_warnings(folder):
     changed = echo()
     changed.network.out.weight[0, 0] = 2
-    with pytest.warns(am.AudioMetamerWarning) as told:
+    with pytest.warns(am.AudioMetamerWarning) as reported:
         evaluate([folder], [changed, stranger_model()], resamples=9)
-    assert sorted(str(w.message) for w in told) == [
+    assert sorted(str(w.message) for w in reported) == [
         "echo has other weights than the model of the same name that made metamers",
         "stranger shares no label with the models that made the metamers: it is only compared with itself",
     ]
@@ -159,14 +159,14 @@ def test_the_table_is_read_back(folder, labels, tmp_path):
     assert (tmp_path / "again.tsv").read_text() == text
     assert len(back) == len(rows)
     assert back[-1].judge == "(others)"
-    for damaged, told in (
+    for damaged, reported in (
         ("judge\tvalue\necho\tmuch\n", " is not the table of an evaluation"),
         ("nothing\n1\n", " is not the table of an evaluation"),
         ("judge\necho\n", " is not the table of an evaluation"),
         ("judge\tvalue\necho\n", ", line 2: 1 cell; there should be 2$"),
     ):
         (tmp_path / "damaged.tsv").write_text(damaged)
-        with pytest.raises(am.AudioMetamerError, match=rf"damaged\.tsv{told}"):
+        with pytest.raises(am.AudioMetamerError, match=rf"damaged\.tsv{reported}"):
             read_table(tmp_path / "damaged.tsv")
 
 

@@ -20,14 +20,14 @@ def signals():
 
 @pytest.mark.parametrize(("batch_size", "memory"), [(8, 1e9), (3, 1e9), (1, 1.0)])
 def test_dissimilarities_are_one_minus_pearson_at_every_layer(tiny, signals, batch_size, memory):
-    told = []
-    logits, rdms = Judge(tiny, batch_size=batch_size, memory=memory).respond(iter(signals), len(signals), told.append)
+    reported = []
+    logits, rdms = Judge(tiny, batch_size=batch_size, memory=memory).respond(iter(signals), len(signals), reported.append)
     expected = am.record(tiny, signals, tiny.layers)
     assert rdms.keys() == expected.keys() == {"cochleagram", "relu0", "relu1", "final"}
     for layer, activations in expected.items():
         np.testing.assert_allclose(rdms[layer], 1 - np.corrcoef(activations.flatten(1).double()), atol=2e-5)
     np.testing.assert_allclose(logits["word"], tiny(signals), atol=1e-5)
-    assert sum(told) == 7
+    assert sum(reported) == 7
 
 
 def test_each_sound_is_heard_once_and_not_to_the_end_twice(tiny, signals):

@@ -313,11 +313,11 @@ def test_compared_sounds_are_one_file_each(tmp_path, shared, kind, answers):
         ([with_table("[answers]\nkind = 'choice'\npictures = 'p'")], "answers.pictures: p/apple.png does not exist"),
     ],
 )  # fmt: skip
-def test_what_the_set_does_not_have_is_told_in_a_line(tmp_path, shared, changes, output):
+def test_what_the_set_does_not_have_is_reported_in_a_line(tmp_path, shared, changes, output):
     assert output in refused(tmp_path, *changes, stimuli=shared).replace(f"{shared.parent}/", "")
 
 
-def test_all_that_the_set_does_not_have_is_told_at_once(tmp_path, shared):
+def test_all_that_the_set_does_not_have_is_reported_together(tmp_path, shared):
     """Beside each other: unknown conditions, too few words, a list that lacks answers, and every table of answers."""
     (tmp_path / "words.txt").write_text("\n".join([*WORDS[1:], "Sofa", "couch", "x" * 201, "y" * 202]), encoding="utf-8")
     table = """[conditions]

@@ -69,14 +69,14 @@ def mistakes(folder, text):
         (("[catch]", "[catch"), " is not TOML: "),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place(tmp_path, change, output):
+def test_a_mistake_is_reported_with_its_place(tmp_path, change, output):
     assert change[0] in DESIGN
     message = mistake(tmp_path, DESIGN.replace(change[0], change[1], 1))
     assert message.startswith(output)
     assert "\n" not in message
 
 
-def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path):
+def test_all_mistakes_are_reported_together_with_their_lines(tmp_path):
     text = """titel = "Words"
 listeners = "six"
 colour = 1

@@ -140,7 +140,7 @@ def test_catch_trials_are_spread_over_the_others():
     assert [place // 11 for place in places] == list(range(10))
 
 
-def test_too_few_words_are_told_with_what_is_wanted():
+def test_too_few_words_are_reported_with_what_is_wanted():
     with pytest.raises(AudioMetamerError) as error:
         draw_trials([["a"]] * 38, conditions_of(2), Design("x", 1), DRAWS)
     assert str(error.value) == (

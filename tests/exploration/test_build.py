@@ -135,7 +135,7 @@ def test_a_ladder_that_was_changed_is_found_when_it_is_served(exploration, tmp_p
         read_exploration(tmp_path / "e")
 
 
-def test_a_sound_that_is_gone_is_told_with_its_name(tmp_path, without_page):
+def test_a_sound_that_is_gone_is_reported_with_its_name(tmp_path, without_page):
     course = build(write_design(tmp_path), tmp_path / "built").sequence
     decided = take(course, trials=1)[0].decided
     (tmp_path / "built" / decided.about["moved"]).write_bytes(b"nothing")
@@ -166,17 +166,17 @@ def test_the_same_weights_under_another_name(online_design, tmp_path, without_pa
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "reported"),
     [
         ("", "making.model: there is no model 'tiny'"),
         ('model = "tiny_models:none"', "making.model: .*none"),
         ('model = "tiny_built:other_model"', "making.model: the dimensions of relu0 are of tiny with weights .*find its own"),
     ],
 )
-def test_models_that_are_not_that_of_the_ladder(online_design, tmp_path, model, told):
+def test_models_that_are_not_that_of_the_ladder(online_design, tmp_path, model, reported):
     design = online_design.with_name("other.toml")
     design.write_text(ONLINE.replace('model = "tiny_models:sound_model"', model))
-    with pytest.raises(AudioMetamerError, match=told):
+    with pytest.raises(AudioMetamerError, match=reported):
         build(design, tmp_path / "built")
 
 
@@ -192,8 +192,8 @@ def test_a_model_whose_weights_changed_is_refused_when_it_is_served(online, tmp_
     shutil.copytree(online, tmp_path / "e", ignore=shutil.ignore_patterns("page"))
     design = tmp_path / "e" / "design.toml"
     design.write_text(design.read_text().replace("tiny_models:sound_model", "tiny_built:other_model"))
-    told = "design.toml: making: the dimensions of relu0 are of tiny with weights"
-    with pytest.raises(AudioMetamerError, match=told), served_exploration(tmp_path / "e", device="cpu"):
+    reported = "design.toml: making: the dimensions of relu0 are of tiny with weights"
+    with pytest.raises(AudioMetamerError, match=reported), served_exploration(tmp_path / "e", device="cpu"):
         pass
 
 

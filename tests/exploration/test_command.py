@@ -16,11 +16,11 @@ def test_build_tells_what_will_be_explored(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
     write_design(tmp_path)
     assert main(["explore", "build", "design.toml", "--out", "exp"]) == 0
-    told = capsys.readouterr().out
-    rows = [line.split() for line in told.splitlines() if line.strip().startswith("relu")]
+    reported = capsys.readouterr().out
+    rows = [line.split() for line in reported.splitlines() if line.strip().startswith("relu")]
     assert rows == [["relu0", "2", "3", "4", "0.1", "0.8"], ["relu1", "1", "3", "4", "0.1", "0.8"]]
-    assert "4 listeners, each with 3 of 3 dimensions: exp" in told
-    assert "the consent is an example that no ethics committee has seen: exp/texts/consent.md" in told
+    assert "4 listeners, each with 3 of 3 dimensions: exp" in reported
+    assert "the consent is an example that no ethics committee has seen: exp/texts/consent.md" in reported
     assert "exp exists; nothing is overwritten" in refused(capsys, "explore", "build", "design.toml", "--out", "exp")
 
 
@@ -48,9 +48,9 @@ def test_rehearse_tells_what_came_of_it(short, tmp_path, capsys, monkeypatch):
     out = tmp_path / "rehearsal"
     options = ["--listeners", "1", "--d-prime", "500", "--d-prime", "relu0/0/-=0", "--lapse", "0", "--no-load"]
     assert main(["explore", "rehearse", str(short), "--out", str(out), *options]) == 0
-    told = capsys.readouterr().out
-    assert "1 listeners (1 finished)" in told
-    assert "0 lost, 0 stored twice" in told
+    reported = capsys.readouterr().out
+    assert "1 listeners (1 finished)" in reported
+    assert "0 lost, 0 stored twice" in reported
     trials = read_answered_trials(out / "trials.tsv")
     assert all(trial.correct for trial in trials if trial.dimension != "relu0/0/-")
 
@@ -64,7 +64,7 @@ def test_rehearse_serves_on_the_device_that_is_asked_for(exploration, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["--d-prime", "much"], "--d-prime is 'much'; it must be a number, or DIMENSION=D as in relu2/0/+=3"),
         (["--d-prime", "relu7/0/+=2"], "has no dimension 'relu7/0/+'; it has relu0/0/+, relu0/0/-, relu1/2/+"),
@@ -72,8 +72,8 @@ def test_rehearse_serves_on_the_device_that_is_asked_for(exploration, tmp_path, 
         (["--listeners", "5"], "5 listeners were requested, and there are 4 lists"),
     ],
 )
-def test_rehearsals_that_cannot_be(exploration, tmp_path, capsys, arguments, told):
-    assert told in refused(capsys, "explore", "rehearse", exploration, "--out", tmp_path / "r", *arguments)
+def test_rehearsals_that_cannot_be(exploration, tmp_path, capsys, arguments, reported):
+    assert reported in refused(capsys, "explore", "rehearse", exploration, "--out", tmp_path / "r", *arguments)
 
 
 def test_serve_refuses_in_one_line(exploration, tmp_path, capsys):
@@ -90,5 +90,5 @@ def test_serve_refuses_in_one_line(exploration, tmp_path, capsys):
 
 
 def test_a_device_that_is_not_there(online, tmp_path, capsys):
-    told = refused(capsys, "explore", "serve", online, "--device", "mps", "--answers", tmp_path / "answers.db")
-    assert "design.toml: making: " in told
+    reported = refused(capsys, "explore", "serve", online, "--device", "mps", "--answers", tmp_path / "answers.db")
+    assert "design.toml: making: " in reported

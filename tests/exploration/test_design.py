@@ -1,4 +1,4 @@
-"""The design of an exploration: every key checked, and whatever is wrong told in one line with its place."""
+"""The design of an exploration: every key checked, and whatever is wrong reported in one line with its place."""
 
 import re
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_the_earlier_name_of_max_trials_is_read_with_a_notice(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "reported"),
     [
         ("seed = 1", "sede = 1", "there is no key 'sede'; did you mean 'seed'?"),
         ('folder = "ladder"', "", "ladder: the key 'folder' is missing"),
@@ -107,10 +107,10 @@ def test_the_earlier_name_of_max_trials_is_read_with_a_notice(tmp_path):
         ("[practice]", '[texts]\nconsent = "none.md"\n[practice]', "texts.consent: .*none.md cannot be read as text"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_in_one_line(tmp_path, old, new, told):
+def test_what_is_wrong_is_reported_in_one_line(tmp_path, old, new, reported):
     assert old in DESIGN
     path = write_design(tmp_path, DESIGN.replace(old, new))
-    with pytest.raises(AudioMetamerError, match=told) as found:
+    with pytest.raises(AudioMetamerError, match=reported) as found:
         build(path, tmp_path / "out")
     assert str(found.value).startswith(f"{path}: ")
     assert "\n" not in str(found.value)
@@ -176,5 +176,5 @@ def test_instructions_tell_that_loudness_is_no_difference_where_it_is_roved(tmp_
         return read_text(path, read_exploration_design(path), "instructions")
 
     assert "louder" not in instructions(0.0)
-    told = "Some sounds are louder than others. That is no difference: pay no attention to it.\n\n"
-    assert instructions(3.0).replace(told, "", 1) == instructions(0.0)
+    reported = "Some sounds are louder than others. That is no difference: pay no attention to it.\n\n"
+    assert instructions(3.0).replace(reported, "", 1) == instructions(0.0)

@@ -167,14 +167,14 @@ def test_what_is_for_sounds_is_refused(tmp_path, text, place):
     path = images_design(tmp_path, DESIGN.replace("[task]\ngap = 0.1", "") + text)
     with pytest.raises(AudioMetamerError) as found:
         build(path, tmp_path / "out")
-    told = f"{path}: {place}: {tmp_path / 'ladder'} holds images; this is for sounds"
-    assert re.fullmatch(rf"{re.escape(told)} \(line \d+\)", str(found.value))
+    reported = f"{path}: {place}: {tmp_path / 'ladder'} holds images; this is for sounds"
+    assert re.fullmatch(rf"{re.escape(reported)} \(line \d+\)", str(found.value))
 
 
-@pytest.mark.parametrize(("text", "told"), [("scale = 0", ">= 1"), ("seconds = 0", "> 0"), ("size = 3", "size")])
-def test_settings_out_of_range(tmp_path, text, told):
+@pytest.mark.parametrize(("text", "reported"), [("scale = 0", ">= 1"), ("seconds = 0", "> 0"), ("size = 3", "size")])
+def test_settings_out_of_range(tmp_path, text, reported):
     path = images_design(tmp_path, DESIGN.replace("seconds = 0.15", text))
-    with pytest.raises(AudioMetamerError, match=rf"images.*{told}"):
+    with pytest.raises(AudioMetamerError, match=rf"images.*{reported}"):
         build(path, tmp_path / "out")
 
 

@@ -60,22 +60,22 @@ def test_what_is_made_is_what_is_made_here(folder, tiny, tmp_path):
     there = MoverProcess(opened)
     try:
         assert there.batch_size == here.batch_size == 1
-        made, told = there(requests)
-        expected, expected_told = here(requests)
+        made, reported = there(requests)
+        expected, expected_report = here(requests)
     finally:
         there.close()
     assert made.path.relative_to(tmp_path / "there") == expected.path.relative_to(tmp_path / "here")
     torch.testing.assert_close(made.read(), expected.read(), rtol=1e-3, atol=1e-4)
     assert (made.record.requested, made.record.steps) == (0.3, 3)
     assert made.record.reached == pytest.approx(expected.record.reached, rel=1e-3)
-    assert told == expected_told
-    assert "has no reference 'song'" in told
+    assert reported == expected_report
+    assert "has no reference 'song'" in reported
 
 
 def test_it_gives_way(teller, monkeypatch):
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    (told,) = teller([HELLO])
-    assert told == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}, 5000"
+    (reported,) = teller([HELLO])
+    assert reported == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}, 5000"
     assert teller.pid != os.getpid()
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     other = MoverProcess(tiny_movers.Teller)
@@ -84,14 +84,14 @@ def test_it_gives_way(teller, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("opened", "told"),
+    ("opened", "reported"),
     [
         (tiny_movers.refused, "there is no such model"),
         (tiny_movers.gone, "the process that moves signals ended with status 3 before it was ready"),
     ],
 )
-def test_one_that_cannot_be_opened_is_told_in_a_line(opened, told):
-    with pytest.raises(AudioMetamerError, match=f"^{told}$"):
+def test_one_that_cannot_be_opened_is_reported_in_a_line(opened, reported):
+    with pytest.raises(AudioMetamerError, match=f"^{reported}$"):
         MoverProcess(opened)
 
 
@@ -103,8 +103,8 @@ def test_one_that_is_killed_is_started_again_three_times(teller):
         again = f"the process that moves signals was killed (SIGKILL); it is started again ({k} of 3)"
         assert teller([HELLO, DEADLY]) == [again, again]
         assert teller.pid != pid
-        (told,) = teller([HELLO])
-        assert str(teller.pid) in told
+        (reported,) = teller([HELLO])
+        assert str(teller.pid) in reported
     last = "the process that moves signals was killed (SIGKILL); it is not started again"
     assert teller([DEADLY]) == [last]
     assert teller([HELLO]) == [last]
@@ -129,16 +129,16 @@ def test_one_that_cannot_be_started_again_for_lack_of_memory(teller, monkeypatch
 
 def test_one_that_is_killed_while_it_has_nothing_to_do(teller):
     os.kill(teller.pid, signal.SIGKILL)
-    (told,) = teller([HELLO])
-    assert told.endswith("was killed (SIGKILL); it is started again (1 of 3)")
+    (reported,) = teller([HELLO])
+    assert reported.endswith("was killed (SIGKILL); it is started again (1 of 3)")
     assert teller([HELLO])[0].startswith("hello")
 
 
 def test_one_that_cannot_be_opened_again(tmp_path):
     mover = MoverProcess(partial(tiny_movers.gone_the_second_time, tmp_path))
-    told = [mover([DEADLY])[0].removeprefix("the process that moves signals ") for _ in range(5)]
+    reported = [mover([DEADLY])[0].removeprefix("the process that moves signals ") for _ in range(5)]
     mover.close()
-    assert told == [
+    assert reported == [
         "was killed (SIGKILL); it is started again (1 of 3)",
         "ended with status 3; it is started again (2 of 3)",
         "ended with status 3; it is started again (3 of 3)",
@@ -163,8 +163,8 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
         assert not render_queue.can_come(MoveRequest.of(dimension, reference, 0.3))
         render_queue.want(MoveRequest.of(dimension, reference, 0.31))
         assert render_queue.wait(MoveRequest.of(dimension, reference, 0.31), timeout=60).record.requested == 0.31
-    (told,) = (record.getMessage() for record in caplog.records)
-    assert told == (
+    (reported,) = (record.getMessage() for record in caplog.records)
+    assert reported == (
         f"could not move {reference} along {dimension} by 0.3; the nearest of the ladder is taken for this and similar requests: "
         "the process that moves signals was killed (SIGKILL); it is started again (1 of 3)"
     )
@@ -249,5 +249,5 @@ mover.close()
 
 def test_ctrl_c_is_left_to_the_parent():
     """However early: it is pressed again and again from before the process is started until it is ready."""
-    told, errors = run(INTERRUPTED).communicate(timeout=120)
-    assert (told, errors) == ("True True\n", "")
+    reported, errors = run(INTERRUPTED).communicate(timeout=120)
+    assert (reported, errors) == ("True True\n", "")

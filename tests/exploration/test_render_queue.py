@@ -146,7 +146,7 @@ def test_what_is_in_the_making_is_not_made_again(render_queue, gate):
     assert len(begun) == 1
 
 
-def test_a_fault_is_told_once_and_leaves_the_ladder(render_queue, gate, monkeypatch, caplog):
+def test_a_fault_is_reported_once_and_leaves_the_ladder(render_queue, gate, monkeypatch, caplog):
     opened, begun = gate
     calm = model_mover.move
 
@@ -170,9 +170,9 @@ def test_a_fault_is_told_once_and_leaves_the_ladder(render_queue, gate, monkeypa
         began = time.monotonic()
         assert render_queue.wait(request(FIRST, "sound31", 0.1), timeout=30) is None
         assert time.monotonic() - began < 10, "nobody waits for what cannot be made"
-    (told,) = (record.getMessage() for record in caplog.records)
-    assert told.startswith("could not move sound31 along relu0/0/+ by 0.1; the nearest of the ladder is taken for this and")
-    assert told.endswith("no gradient at all")
+    (reported,) = (record.getMessage() for record in caplog.records)
+    assert reported.startswith("could not move sound31 along relu0/0/+ by 0.1; the nearest of the ladder is taken for this and")
+    assert reported.endswith("no gradient at all")
 
 
 def test_a_disk_that_refuses_is_a_fault_too(render_queue, caplog):
@@ -198,7 +198,7 @@ def test_closing_lets_everybody_go(render_queue, gate):
     assert not render_queue._thread.is_alive()
 
 
-def test_what_does_not_belong_together_is_told_in_a_line(render_queue, tiny, dimensions, ladder):
+def test_what_does_not_belong_together_is_reported_in_a_line(render_queue, tiny, dimensions, ladder):
     fewer = sound_dimensions(tiny, ["relu0", "relu1"], kept=2)
     for match, ask in (
         ("has no dimension 'relu9/0/", lambda: render_queue.want(request("relu9/0/+", "sound30", 0.1))),

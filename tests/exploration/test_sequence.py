@@ -37,14 +37,14 @@ def test_names_tell_nothing_and_stand_for_one_sound(course, heard):
 
 
 def test_what_is_told_ahead_comes_whatever_the_answer(course, heard):
-    told = 0
+    reported = 0
     for k, pending in enumerate(heard):
         ahead = course.ahead(1, heard[:k], pending.decided)
         nexts = [course.next(1, [*heard[:k], pending._replace(correct=correct)]) for correct in (True, False)]
         assert (ahead is not None) == (nexts[0] == nexts[1] and nexts[0] is not None)
         assert ahead is None or ahead == nexts[0]
-        told += ahead is not None
-    assert told > len(heard) / 2  # three procedures in turn: mostly it is another's
+        reported += ahead is not None
+    assert reported > len(heard) / 2  # three procedures in turn: mostly it is another's
 
 
 def test_nothing_is_told_ahead_where_it_depends_on_the_answer(folder):

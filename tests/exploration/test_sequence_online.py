@@ -196,7 +196,7 @@ def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
     """Whatever the answers are: all that is played was told before, and what was told and cannot come was taken back."""
     render_queue = FakeQueue()
     online = having(course, render_queue)
-    heard, told = [], 0
+    heard, reported = [], 0
     pattern = itertools.cycle([True, True, False])
     while (wanted := online.next(1, heard)) is not None:
         decided = course.decide(wanted, lambda: 0.0, lambda: False)
@@ -206,10 +206,10 @@ def test_what_may_come_is_told_ahead_and_what_will_not_is_taken_back(course):
             assert request in render_queue.wanted
             assert request not in render_queue.dropped
             assert render_queue.wanted[request] == -1
-            told += 1
+            reported += 1
         online.ahead(1, heard, decided)
         heard.append(CompletedTrial(decided, "", next(pattern)))
-    assert told > 10
+    assert reported > 10
     played = {MoveRequest.of(about.dimension, about.reference, about.requested) for about in of_kind(heard, "main")}
     assert (
         render_queue.wanted.keys() - played <= render_queue.dropped | online._needed_soon(1, heard[:-1], heard[-1].decided).keys()

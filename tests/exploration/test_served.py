@@ -43,14 +43,14 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
     bearing = {"Authorization": f"Bearer {token}"}
     with TestClient(create_app(read, store)) as client:
         state = client.post("/api/messages", headers=bearing, json=form_message("consent")).json()["state"]
-        told = []
+        reported = []
         while state["over"] is None:
             n = state["next"]
             if n <= 2:
                 trial = read.trials(1)[n - 1]
                 message = answer_message(trial, read.key[trial.stimulus].answer)
             else:
-                told.append(client.get(f"/api/trials/{n}?waiting", headers=bearing).json())
+                reported.append(client.get(f"/api/trials/{n}?waiting", headers=bearing).json())
                 decided = store.decided(1, n)
                 assert client.get(f"/sounds/{decided.trial.stimulus}.wav", headers=bearing).content[:4] == b"RIFF"
                 wrong = {"1": "2", "2": "1"}[decided.answer]
@@ -61,7 +61,9 @@ def test_from_consent_to_the_tables(exploration, tmp_path):
         table = client.post("/results/trials.tsv", data={"secret": read.secret}).text
     store.close()
     # What a page may know: nothing of dimensions, references and changes, and catch trials are main trials.
-    assert not [word for word in ("relu", "vowel", "bell", "ladder", "reached", "catch") if word in json.dumps([told, session])]
+    assert not [
+        word for word in ("relu", "vowel", "bell", "ladder", "reached", "catch") if word in json.dumps([reported, session])
+    ]
     assert (session["task"]["kind"], session["task"]["gap_seconds"]) == ("abx", 0.5)
     assert "1 finished" in page
     heard = trials_of(store.path, read)
@@ -194,9 +196,9 @@ def test_the_process_that_makes_sounds_is_killed(online, tmp_path, capfd):
     assert "fallback" in ways
     assert "online" in ways
     assert ways.index("fallback") < ways.index("online")
-    told = capfd.readouterr().err
-    assert told.count("could not move") == 1
-    assert "the process that moves signals was killed (SIGKILL); it is started again (1 of 3)" in told
+    reported = capfd.readouterr().err
+    assert reported.count("could not move") == 1
+    assert "the process that moves signals was killed (SIGKILL); it is started again (1 of 3)" in reported
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -226,13 +228,13 @@ def test_a_server_of_sounds_that_are_made_ends_its_thread_and_its_process(online
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "reported"),
     [
         ("tiny_built:other_model", "design.toml: making: the dimensions of relu0 are of tiny with weights"),
         ("tiny_models:none", "tests/helpers/tiny_models.py) has no function none"),
     ],
 )
-def test_a_model_that_cannot_be_had_is_told_in_a_line_by_the_command(online, tmp_path, model, told):
+def test_a_model_that_cannot_be_had_is_reported_in_a_line_by_the_command(online, tmp_path, model, reported):
     folder = shutil.copytree(online, tmp_path / "e", symlinks=True)
     design = folder / "design.toml"
     design.write_text(design.read_text().replace("tiny_models:sound_model", model))
@@ -240,4 +242,4 @@ def test_a_model_that_cannot_be_had_is_told_in_a_line_by_the_command(online, tmp
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("audiometamer: error: ")
-    assert told in line
+    assert reported in line

@@ -52,13 +52,13 @@ def test_every_sound_is_compared_with_its_reference(tmp_path):
     """The moved signals of the tiny ladder differ from their reference in the first sample, by what was wished."""
     write_ladder(tmp_path)
     ladder = read_ladder(tmp_path)
-    told = []
-    known = sensitivities(ladder, LinearObserver(lambda x: x, noise=0.5), progress=told.append)
+    reported = []
+    known = sensitivities(ladder, LinearObserver(lambda x: x, noise=0.5), progress=reported.append)
     first = {name: float(ladder.clip(name).samples[0]) for name in ("vowel", "noise")}
     assert len(known) == len(ladder.all) == 12
     for (_, name, requested), d in known.items():
         assert d == pytest.approx(abs(requested - first[name]) / 0.5, rel=1e-5)
-    assert told[-1] == 1.0
+    assert reported[-1] == 1.0
 
 
 def test_answers_follow_from_seed_and_list():

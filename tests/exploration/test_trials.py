@@ -1,4 +1,4 @@
-"""The trial table of an exploration: what is written is read back, and what is wrong is told in a line."""
+"""The trial table of an exploration: what is written is read back, and what is wrong is reported in a line."""
 
 from datetime import UTC, datetime
 

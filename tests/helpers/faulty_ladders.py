@@ -54,8 +54,8 @@ def make_and_note(path, notes, gate):
 def make_on_a_full_disk(path, folder):
     """A run whose disk becomes full, and another when there is space again."""
     disk = Disk(folder, small=True)
-    told = refused("explore", "ladder", path)
-    assert re.search(r"could not write .*: (No space left on device|File too large)", told), told
+    reported = refused("explore", "ladder", path)
+    assert re.search(r"could not write .*: (No space left on device|File too large)", reported), reported
     assert not list((folder / ".making" / "claims").glob("[!.]*"))
     disk.grow()
     assert make(path) == 0

@@ -29,11 +29,11 @@ def make(path):
 
 def refused(*arguments):
     """The one line of error that a command ends with."""
-    with contextlib.redirect_stderr(io.StringIO()) as told:
+    with contextlib.redirect_stderr(io.StringIO()) as reported:
         assert main([str(a) for a in arguments]) == 2
-    lines = [line for line in told.getvalue().splitlines() if line.startswith("audiometamer:")]
-    assert len(lines) == 1, told.getvalue()
-    assert "Traceback" not in told.getvalue()
+    lines = [line for line in reported.getvalue().splitlines() if line.startswith("audiometamer:")]
+    assert len(lines) == 1, reported.getvalue()
+    assert "Traceback" not in reported.getvalue()
     return lines[0]
 
 
@@ -86,8 +86,8 @@ def make_and_note(path, notes, gate, seed):
 def make_on_a_full_disk(path, folder):
     """A run whose disk becomes full, and another when there is space again."""
     disk = Disk(folder, small=True)
-    told = refused("run", path)
-    assert re.search(r"could not write .*: (No space left on device|File too large)", told), told
+    reported = refused("run", path)
+    assert re.search(r"could not write .*: (No space left on device|File too large)", reported), reported
     assert read_status(folder).made > 0 or not disk.mounted
     go_on_on(disk, path)
 
@@ -98,8 +98,8 @@ def make_on_a_disk_full_of_checkpoints(path, folder):
     (folder / "ballast").write_bytes(bytes(32 * 1024 if disk.mounted else 0))
     path.write_text(path.read_text().replace("steps = 2", "steps = 20"))
     keep_at_every_step()
-    told = refused("run", path)
-    assert re.search(r"could not write .*/checkpoint.safetensors: (No space left on device|File too large)", told), told
+    reported = refused("run", path)
+    assert re.search(r"could not write .*/checkpoint.safetensors: (No space left on device|File too large)", reported), reported
     (folder / "ballast").unlink()
     go_on_on(disk, path)
 
@@ -130,8 +130,8 @@ def make_on_a_read_only_disk(path, folder):
 
     run_module.Queue.write = write_and_lock
     for command in (("run", path), ("run", path), ("stimuli", "index", folder)):
-        told = refused(*command)
-        assert re.search(rf"could not write (into )?{folder}.*: (Read-only file system|Permission denied)", told), told
+        reported = refused(*command)
+        assert re.search(rf"could not write (into )?{folder}.*: (Read-only file system|Permission denied)", reported), reported
     with contextlib.suppress(AudioMetamerError), atomic_write(folder / "new") as new:  # and nothing else is raised
         new.write_text("")
     assert not (folder / "new").exists()

@@ -11,12 +11,12 @@ RUNNER = Path(__file__).parent / "offline.mjs"
 
 def run_page(folder: Path, steps) -> list:
     """What came of each step."""
-    told = node(
+    reported = node(
         [str(RUNNER)], return_completed_process=True, input=json.dumps({"folder": str(folder), "steps": list(steps)}),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
     )  # fmt: skip
-    assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
+    assert reported.returncode == 0, reported.stderr
+    found = json.loads(reported.stdout)
     assert len(found) == len(steps)
     return found
 

@@ -16,8 +16,8 @@ def private_keys():
 
 def key_set(private, *names):
     keys = [json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private[name].public_key())) for name in names]
-    told = {"alg": "RS256", "use": "sig", "key_ops": ["verify"]}
-    return {"keys": [{**key, **told, "kid": name} for name, key in zip(names, keys, strict=True)]}
+    reported = {"alg": "RS256", "use": "sig", "key_ops": ["verify"]}
+    return {"keys": [{**key, **reported, "kid": name} for name, key in zip(names, keys, strict=True)]}
 
 
 def claims(**changes):

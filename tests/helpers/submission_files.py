@@ -12,11 +12,11 @@ from audiometamer.listening.reading import read_answers
 
 
 def header(experiment, number, **changes):
-    told = {
+    reported = {
         "kind": "listener", "audiometamer": "1.0", "service": "static", "list": list_names(experiment)[number - 1],
         "listener": f"listener{number}",
     }  # fmt: skip
-    return {**told, **changes}
+    return {**reported, **changes}
 
 
 def lines(messages):

@@ -14,7 +14,7 @@ RATE = 4000
 
 
 def record(dimension="relu0/0/+", clip="vowel", requested=0.2, **known):
-    """Of a signal that went exactly where it was wished to."""
+    """The record of a signal that went exactly where it was to go."""
     component, sign = Dimension.parse(dimension)[1:]
     after = [sign * requested if k == component else 0.0 for k in range(component + 1)]
     whole = MovedRecord(
@@ -36,7 +36,7 @@ def image(clip, channels=1):
 
 
 def write_moved_stimulus(folder, known, reference=None):
-    """A moved signal, its record and its reference, noise by default: moved, it has the wished change as its first value."""
+    """A moved signal, its record and its reference, noise by default: moved, it has the requested change as its first value."""
     reference = sound(known.clip) if reference is None else reference
     ending = ".wav" if reference.ndim == 1 else ".png"
     path = folder / safe_name(known.clip) / f"{safe_name(known.dimension)}{known.requested:g}{ending}"

@@ -27,7 +27,7 @@ def record(dimension, reference, requested, reached, *, snr_db=20.0, modulation=
 
 
 def ladder(dimensions, references=4, *, falls_short=0.0, seed=0):
-    """Signals that reach what was wished, or less by a share that is drawn for each reference; SNR 10 dB at a change of 1."""
+    """Signals that reach what was requested, or less by a share that is drawn for each reference; SNR 10 dB at a change of 1."""
     rng, stimuli = np.random.default_rng(seed), {}
     for dimension in dimensions:
         for name in (f"clip{k}" for k in range(references)):

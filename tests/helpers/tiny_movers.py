@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 
 
 class Teller:
-    """Makes nothing; tells of each wish what it is, its process, its priority, how long threads spin; some are its end."""
+    """Makes nothing; reports of each request what it is, its process, its priority, how long threads spin; some are its end."""
 
     batch_size = 3
 

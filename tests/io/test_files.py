@@ -47,7 +47,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_being_written_is_told_by_its_name(tmp_path):
+def test_what_is_being_written_is_reported_by_its_name(tmp_path):
     with atomic_write(tmp_path / ".odd name") as temporary:
         assert is_temporary(temporary.name)
         temporary.write_text("")
@@ -167,9 +167,9 @@ def when_asked_for(monkeypatch, release):
     """Release a lock once it is said who holds it."""
 
     def holder(lock):
-        told = describe_holder(lock)
+        reported = describe_holder(lock)
         release()
-        return told
+        return reported
 
     monkeypatch.setattr("audiometamer.io.locks.describe_holder", holder)
 
@@ -178,12 +178,12 @@ def test_without_flock_it_is_said_who_is_waited_for(tmp_path, without_flock, mon
     lock = tmp_path / ".lock"
     lock.write_text("4242\nnode17?pidns-f00\n")
     when_asked_for(monkeypatch, lock.unlink)
-    told = f"^waiting for process 4242 on node17, which holds {lock}; if it has ended, delete that file$"
-    with pytest.warns(AudioMetamerWarning, match=told), file_lock(lock):
+    reported = f"^waiting for process 4242 on node17, which holds {lock}; if it has ended, delete that file$"
+    with pytest.warns(AudioMetamerWarning, match=reported), file_lock(lock):
         pass
     lock.write_text("4242\nnode17\n")
-    told = f"another run is writing into {tmp_path}; .* choose another --out: process 4242 on node17, which holds {lock}; if"
-    with pytest.raises(AudioMetamerError, match=told), exclusive_folder(tmp_path):
+    reported = f"another run is writing into {tmp_path}; .* choose another --out: process 4242 on node17, which holds {lock}; if"
+    with pytest.raises(AudioMetamerError, match=reported), exclusive_folder(tmp_path):
         pass
 
 

@@ -53,14 +53,14 @@ def test_processes_that_proc_hides_or_numbers_otherwise_are_not_taken_for_ended(
 
 
 def test_numbers_mean_the_same_for_processes_of_one_place():
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", "from audiometamer.io.processes import pid_namespace; print(pid_namespace())"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert told.strip() == pid_namespace() != ""
+    assert reported.strip() == pid_namespace() != ""
 
 
-def test_the_end_of_a_process_is_told_in_words():
+def test_the_end_of_a_process_is_reported_in_words():
     assert describe_exit(3) == "ended with status 3"
     assert describe_exit(-signal.SIGKILL) == "was killed (SIGKILL)"
     assert describe_exit(-200) == "was killed (signal 200)"

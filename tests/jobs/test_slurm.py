@@ -68,8 +68,8 @@ def test_a_time_limit_that_leaves_no_time_is_refused(tmp_path, capsys):
 def test_what_sbatch_would_take_for_its_own_is_refused(tmp_path, capsys):
     assert "'qos=long' is not an option of sbatch" in refused(capsys, "submit", write_plan(tmp_path), "--sbatch", "qos=long")
     (tmp_path / "100%").mkdir()
-    told = refused(capsys, "submit", write_plan(tmp_path / "100%"))
-    assert "sbatch interprets '%' in a path: rename it" in told
+    reported = refused(capsys, "submit", write_plan(tmp_path / "100%"))
+    assert "sbatch interprets '%' in a path: rename it" in reported
 
 
 def test_without_slurm_it_says_so(tmp_path, monkeypatch, capsys):

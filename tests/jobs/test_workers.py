@@ -42,7 +42,7 @@ def quick(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("work", "workers", "told"),
+    ("work", "workers", "reported"),
     [
         (refuse, 2, "workers 0, 1 failed: could not write set/item.json: No space left on device"),
         (fail, 1, "worker 0 failed: LookupError: no such layer Traceback of another library"),
@@ -51,10 +51,10 @@ def quick(monkeypatch):
         (leave, 1, "worker 0 ended with status 7"),
     ],
 )
-def test_it_is_said_why_a_worker_ended(quick, work, workers, told):
+def test_it_is_said_why_a_worker_ended(quick, work, workers, reported):
     with pytest.raises(AudioMetamerError) as raised:
         run_processes(work, workers, device="cpu", watch=lambda _: None)
-    assert str(raised.value) == f"{told}; what they had finished is kept"
+    assert str(raised.value) == f"{reported}; what they had finished is kept"
 
 
 def test_notes_of_workers_are_passed_on(quick):

@@ -25,8 +25,8 @@ def saved(experiment, tmp_path):
 
     def write(number, messages=None, *, name=None, **changes):
         path = tmp_path / (name or f"answers-{number}.jsonl")
-        told = [header(experiment, number, **changes), *(all_messages(experiment, number) if messages is None else messages)]
-        path.write_text(lines(told), encoding="utf-8")
+        reported = [header(experiment, number, **changes), *(all_messages(experiment, number) if messages is None else messages)]
+        path.write_text(lines(reported), encoding="utf-8")
         return path
 
     return write

@@ -93,23 +93,23 @@ def answer(client, store, token, n, given=right):
 def go_on(client, store, token, numbers, given=right):
     for n in numbers:
         ask(client, token, n)
-        told = answer(client, store, token, n, given)
-    return told
+        reported = answer(client, store, token, n, given)
+    return reported
 
 
 def test_from_the_first_trial_to_the_last(client, store):
     token = begun(client, store)
-    n, levels, told = 1, [], {"state": {"next": 2, "over": None}}
-    while told["state"]["over"] is None:
-        n = told["state"]["next"]
+    n, levels, reported = 1, [], {"state": {"next": 2, "over": None}}
+    while reported["state"]["over"] is None:
+        n = reported["state"]["next"]
         upcoming = ask(client, token, n)
         assert set(upcoming["trial"]) == {"trial", "kind", "stimulus"}
         decided = store.decided(1, n)
         if decided.trial.kind == "main":
             levels.append(decided.about["level"])
-        told = answer(client, store, token, n)
-        assert (told["feedback"] is not None) == (decided.trial.kind == "practice")
-    assert told["state"] == {"next": None, "over": "finished", "forms": ["consent"]}
+        reported = answer(client, store, token, n)
+        assert (reported["feedback"] is not None) == (decided.trial.kind == "practice")
+    assert reported["state"] == {"next": None, "over": "finished", "forms": ["consent"]}
     assert levels == [7, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0]
     kinds = [given.trial.kind for given in read_answers(store.path, store.experiment).judged(1)]
     assert kinds == ["headphones", "practice", "practice", *(["main"] * 4 + ["catch"]) * 3]
@@ -135,9 +135,9 @@ def test_the_page_is_told_of_a_course_and_of_nothing_that_a_trial_is(client, sto
 def test_practice_tells_what_was_right(client, store):
     token = begun(client, store)
     ask(client, token, 2)
-    told = answer(client, store, token, 2, wrong)
-    assert told["feedback"] == {"correct": False, "answer": right(store, 2)}
-    assert answer(client, store, token, 2, wrong) == told
+    reported = answer(client, store, token, 2, wrong)
+    assert reported["feedback"] == {"correct": False, "answer": right(store, 2)}
+    assert answer(client, store, token, 2, wrong) == reported
 
 
 def test_what_depends_on_the_answer_is_not_told_ahead_and_what_does_not_is(client, store):
@@ -158,12 +158,12 @@ def test_what_depends_on_the_answer_is_not_told_ahead_and_what_does_not_is(clien
     assert store.decided(1, 8).trial.kind == "catch"
 
 
-@pytest.mark.parametrize(("n", "told"), [(1, "is one of the list"), (2, "is answered"), (5, "it is the turn of trial 3")])
-def test_trials_out_of_turn(client, store, n, told):
+@pytest.mark.parametrize(("n", "reported"), [(1, "is one of the list"), (2, "is answered"), (5, "it is the turn of trial 3")])
+def test_trials_out_of_turn(client, store, n, reported):
     token = begun(client, store)
     go_on(client, store, token, [2])
     refused = ask(client, token, n, status=409)
-    assert told in refused["error"]
+    assert reported in refused["error"]
     assert refused["state"]["next"] == 3
     assert ask(client, token, 4, status=409)["error"] == "it is the turn of trial 3", "which is not decided yet"
 
@@ -199,8 +199,8 @@ def test_an_answer_to_what_was_not_decided(client, store):
 
 def test_a_failed_headphone_check_ends_it(client, store):
     token = begun(client, store, checked=False)
-    told = send(client, token, answer_message(store.experiment.trials(1)[0], "1"))
-    assert told["state"]["over"] == "stopped"
+    reported = send(client, token, answer_message(store.experiment.trials(1)[0], "1"))
+    assert reported["state"]["over"] == "stopped"
     assert ask(client, token, 2, status=409)["error"] == "the experiment is over"
 
 
@@ -211,9 +211,9 @@ def test_two_windows_that_ask_at_once_are_told_the_same(client, store, experimen
     experiment.adaptive.is_made = lambda seconds: seconds > 0.1
     experiment.adaptive.decide = lambda *arguments: calls.append(arguments) or decide(*arguments)
     with ThreadPoolExecutor(4) as threads:
-        told = list(threads.map(lambda _: ask(client, token, 2), range(4)))
+        reported = list(threads.map(lambda _: ask(client, token, 2), range(4)))
     assert len(calls) == 1
-    assert all(one == told[0] for one in told)
+    assert all(one == reported[0] for one in reported)
     other = decide(calls[0][0], lambda: 9.0, lambda: False)
     assert other != store.decided(1, 2)
     assert store.decide(1, other) == store.decided(1, 2)
@@ -228,9 +228,9 @@ def test_nobody_waits_longer_than_the_longest_wait(client, store, experiment):
         time.sleep(2 * experiment.design.longest_wait)
         assert not ahead.done()
         begins = time.monotonic()
-        told = ask(client, token, 2)
+        reported = ask(client, token, 2)
         assert experiment.design.longest_wait < time.monotonic() - begins < experiment.design.longest_wait + 0.5
-        assert ahead.result() == told
+        assert ahead.result() == reported
     about = store.decided(1, 2).about
     assert not about["made"]
     assert experiment.design.longest_wait <= about["waited"] < experiment.design.longest_wait + 0.2
@@ -325,19 +325,19 @@ def test_rests_and_progress(tmp_path):
     store = Store(tmp_path / "answers.db", experiment)
     with TestClient(create_app(experiment, store)) as client:
         token = begun(client, store)
-        told = []
+        reported = []
         for n in range(2, 12):
-            told.append(ask(client, token, n))
+            reported.append(ask(client, token, n))
             answer(client, store, token, n)
     store.close()
-    assert [one["trial"]["trial"] for one in told if one["rest"]] == [7, 10]
-    assert [round(12 * one["progress"]) for one in told] == [0, 0, 0, 1, 2, 3, 4, 4, 5, 6]
+    assert [one["trial"]["trial"] for one in reported if one["rest"]] == [7, 10]
+    assert [round(12 * one["progress"]) for one in reported] == [0, 0, 0, 1, 2, 3, 4, 4, 5, 6]
 
 
 def test_kill_minus_9_between_deciding_and_answering(tmp_path):
     """The same trial is offered with the same sound, what was confirmed is there once, and what comes is made ahead as before."""
     folder = tiny_adaptive.write_course(tmp_path / "e", makes=0.2, longest_wait=5.0, practice=4, trials=1)
-    database, told, port = tmp_path / "answers.db", [], 0
+    database, reported, port = tmp_path / "answers.db", [], 0
     store = Store(database, tiny_adaptive.read_course(folder))
     token = store.enrol()
     for n in (2, 3):
@@ -349,14 +349,14 @@ def test_kill_minus_9_between_deciding_and_answering(tmp_path):
                 client.send(form_message("consent"))
                 client.send(answer_message(store.experiment.trials(1)[0], "2"))
             else:
-                check_again(client, store, n - 1, *told[-1])
+                check_again(client, store, n - 1, *reported[-1])
             trial = client.trial(n, waiting=True)
-            told.append((trial, client.sound(trial["stimulus"])))
+            reported.append((trial, client.sound(trial["stimulus"])))
         server.kill()
         server.communicate()
     server = start_server(folder, database, port=port, serve=tiny_adaptive.SERVE)
     with Client(address_of(server), token) as client:
-        check_again(client, store, 3, *told[-1])
+        check_again(client, store, 3, *reported[-1])
         reply = IdealListener(store.experiment, database, lambda _: 1.0, reaction_time_ms=400, spread=0.0)
         assert take_part(client, reply, seed=1, pace=1) == "finished"
     server.kill()
@@ -424,17 +424,17 @@ def test_a_listener_of_two_thousand_trials_is_not_slow(tmp_path):
     listener = store.listener(store.enrol())
     store.keep(listener, msgspec.convert(form_message("consent"), Message))
     store.database.connection.execute("PRAGMA synchronous = OFF")
-    told, times = [], []
+    reported, times = [], []
     for n in range(1, 2001):
         kind = "catch" if n % 5 == 0 else "main"
         decided = experiment.adaptive.decide(TrialRequest(n, kind, {"level": 3, "list": 1}), lambda: 0.0, lambda: False)
-        told.append(store.decide(listener, decided))
+        reported.append(store.decide(listener, decided))
         message = msgspec.convert(answer_message(decided.trial, decided.answer), Message)
         begins = time.perf_counter()
         store.keep(listener, message)
         store.completed(listener)
         times.append(time.perf_counter() - begins)
-    assert [one.decided for one in store.completed(listener)] == told
+    assert [one.decided for one in store.completed(listener)] == reported
     store.close()
     assert sorted(times[-100:])[50] < 0.02
 

@@ -70,11 +70,11 @@ def begin(page):
     page.get_by_role("button", name="Continue").click()
 
 
-def stays(page, told):
+def stays(page, reported):
     """What the page says, and still says when a message that somebody waits would have come."""
-    expect(page.get_by_role("status")).to_contain_text(told, timeout=30_000)
+    expect(page.get_by_role("status")).to_contain_text(reported, timeout=30_000)
     page.wait_for_timeout(1500)
-    expect(page.get_by_role("status")).to_contain_text(told)
+    expect(page.get_by_role("status")).to_contain_text(reported)
 
 
 def test_why_it_cannot_go_on_stays_on_the_page(session):
@@ -96,7 +96,7 @@ def test_why_it_cannot_go_on_stays_on_the_page(session):
     session.complaints.clear()
 
 
-def test_a_sound_that_is_none_is_told(session):
+def test_a_sound_that_is_none_is_reported(session):
     page = session.open()
     begin(page)
     page.route("**/sounds/*.wav", lambda route: route.fulfill(status=200, content_type="audio/wav", body=b"no sound"))

@@ -24,9 +24,11 @@ def test_a_whole_experiment(client, store, experiment):
     assert before["state"] == {"next": 1, "over": None, "forms": ["consent"]}
     assert "debriefing" not in before["texts"]
     for trial in trials:
-        told = send(client, token, answer_message(trial, right(experiment, trial))).json()
-        assert told["kept"] == answer_message(trial, "")["key"]
-        assert told["feedback"] == ({"correct": True, "answer": right(experiment, trial)} if trial.kind == "practice" else None)
+        reported = send(client, token, answer_message(trial, right(experiment, trial))).json()
+        assert reported["kept"] == answer_message(trial, "")["key"]
+        assert reported["feedback"] == (
+            {"correct": True, "answer": right(experiment, trial)} if trial.kind == "practice" else None
+        )
     after = session(client, token)
     assert after["state"] == {"next": None, "over": "finished", "forms": ["consent"]}
     assert after["texts"]["debriefing"].startswith("<h1>Thank you</h1>")
@@ -45,9 +47,9 @@ def test_practice_tells_what_was_right_and_only_then(client, store, experiment):
         send(client, token, answer_message(trial, right(experiment, trial)))
     practice = trials[2]
     wrong = next(answer for answer in experiment.answers if answer != right(experiment, practice))
-    told = send(client, token, answer_message(practice, wrong)).json()
-    assert told["feedback"] == {"correct": False, "answer": right(experiment, practice)}
-    assert send(client, token, answer_message(practice, wrong)).json() == told
+    reported = send(client, token, answer_message(practice, wrong)).json()
+    assert reported["feedback"] == {"correct": False, "answer": right(experiment, practice)}
+    assert send(client, token, answer_message(practice, wrong)).json() == reported
 
 
 def test_it_goes_on_at_the_same_trial(client, store, experiment):
@@ -63,17 +65,17 @@ def test_who_is_stopped_is_told_that_it_is_over_and_no_more(client, store, exper
     token, trials = agreed(client, store)
     for trial in trials[:2]:
         wrong = next(option for option in experiment.options(trial) if option != right(experiment, trial))
-        told = send(client, token, answer_message(trial, wrong))
-    assert told.json()["state"] == {"next": None, "over": "stopped", "forms": ["consent"]}
-    assert "right" not in told.text
+        reported = send(client, token, answer_message(trial, wrong))
+    assert reported.json()["state"] == {"next": None, "over": "stopped", "forms": ["consent"]}
+    assert "right" not in reported.text
 
 
 def test_nothing_names_a_condition_or_an_answer(client, store, experiment):
     """All that one listener's browser gets, but the closed list, which holds every word, and the feedback of practice."""
     token, trials = agreed(client, store)
-    told = session(client, token)
-    assert told["task"].pop("answers") == experiment.answers
-    got = [json.dumps({name: part for name, part in told.items() if name != "texts"})]
+    reported = session(client, token)
+    assert reported["task"].pop("answers") == experiment.answers
+    got = [json.dumps({name: part for name, part in reported.items() if name != "texts"})]
     for trial in trials:
         response = client.get(f"/sounds/{trial.stimulus}.wav", headers=bearing(token))
         assert response.content == (experiment.folder / "sounds" / f"{trial.stimulus}.wav").read_bytes()
@@ -86,8 +88,8 @@ def test_nothing_names_a_condition_or_an_answer(client, store, experiment):
     words = {entry.word for entry in experiment.key.values() if entry.word}
     for text in got:
         assert not [name for name in (*SECRETS, *words) if name in text.replace("attachment", "")]
-    assert {trial["kind"] for trial in told["trials"]} == {"headphones", "practice", "demonstration", "main"}
-    assert Counter(map(frozenset, map(dict.keys, told["trials"]))) == {frozenset({"trial", "kind", "stimulus"}): len(trials)}
+    assert {trial["kind"] for trial in reported["trials"]} == {"headphones", "practice", "demonstration", "main"}
+    assert Counter(map(frozenset, map(dict.keys, reported["trials"]))) == {frozenset({"trial", "kind", "stimulus"}): len(trials)}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_a_sound_is_served_only_to_who_hears_it(client, store, experiment):
     assert client.get(f"/sounds/{min(own)}.wav").status_code == 401
 
 
-def test_a_file_that_vanished_is_told_in_a_line(own, folder, store, token, caplog):
+def test_a_file_that_vanished_is_reported_in_a_line(own, folder, store, token, caplog):
     shutil.copytree(folder / "sounds", own / "sounds", dirs_exist_ok=True)
     client = TestClient(create_app(read_experiment(own), store))
     (trial, *_) = session(client, token)["trials"]
@@ -160,9 +162,9 @@ def test_a_sound_is_kept_by_the_browser_for_its_listener_alone(client, token):
     "Bearer ' OR 1=1 --",
 ])  # fmt: skip
 def test_a_guessed_token_opens_nothing(client, token, header):
-    told = {} if header is None else {"Authorization": header.format(token=token, short=token[:-1])}
+    reported = {} if header is None else {"Authorization": header.format(token=token, short=token[:-1])}
     for method, path in (("GET", "/api/session"), ("POST", "/api/messages"), ("GET", "/sounds/calibrationnoise.wav")):
-        response = client.request(method, path, headers=told)
+        response = client.request(method, path, headers=reported)
         refusal(response, 401)
         assert response.headers["www-authenticate"] == "Bearer"
 
@@ -284,9 +286,9 @@ def test_a_database_that_is_replaced_is_not_shown_and_asks_to_come_again(client,
     store.path.touch()
     message = answer_message(trials[0], right(experiment, trials[0]))
     for _ in range(2):
-        told = send(client, token, message)
-        assert refusal(told, 503) == "the answers cannot be reached now"
-        assert told.headers["Retry-After"] == "1"
+        reported = send(client, token, message)
+        assert refusal(reported, 503) == "the answers cannot be reached now"
+        assert reported.headers["Retry-After"] == "1"
     refusal(client.post("/results", data={"secret": experiment.secret}), 503)
     assert {record.getMessage() for record in caplog.records} == {
         f"{store.path} was deleted, moved or replaced; nothing is kept until it is back or the server is restarted"

@@ -11,7 +11,7 @@ from audiometamer.listening.refusals import (
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         ({"age": "old"}, "the answer to age must be a number"),
         ({"age": True}, "the answer to age must be a number"),
@@ -19,9 +19,9 @@ from audiometamer.listening.refusals import (
         ({"shoe_size": 3}, "there is no such question"),
     ],
 )
-def test_replies_are_those_to_the_questions(store, content, told):
+def test_replies_are_those_to_the_questions(store, content, reported):
     listener, _ = enrolled(store)
-    with pytest.raises(RefusedError, match=told):
+    with pytest.raises(RefusedError, match=reported):
         keep(store, listener, form_message("questions-after", **content))
     with pytest.raises(RefusedError, match="there is no such question"):
         keep(store, listener, form_message("questions-before", age=3))

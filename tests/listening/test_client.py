@@ -24,11 +24,11 @@ def flaky(*statuses):
             if status == 0:
                 self.close_connection = True
                 return
-            told = json.dumps({"kept": json.loads(body)["key"]} if status == 200 else {"error": "no"}).encode()
+            reported = json.dumps({"kept": json.loads(body)["key"]} if status == 200 else {"error": "no"}).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(reported)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(reported)
 
         def log_message(self, *_):
             pass

@@ -1,4 +1,4 @@
-"""Answers from elsewhere: each listener on their own list, each answer once, and whatever is wrong told with the file's name."""
+"""Answers from elsewhere: each listener on their own list, each answer once, and errors that name the file."""
 
 import itertools
 import os
@@ -56,7 +56,7 @@ def test_a_changed_file_is_refused_with_its_name_and_changes_nothing(experiment,
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (lambda m: m[1:], "there was no consent"),
         (lambda m: [*m[:3], *m[4:]], "it is the turn of trial 3"),
@@ -68,9 +68,9 @@ def test_a_changed_file_is_refused_with_its_name_and_changes_nothing(experiment,
         (lambda m: [*m, {**m[-2], "trial": 99, "key": key_of("more")}], "there is no trial 99; there are 14"),
     ],
 )
-def test_what_the_server_would_refuse_is_refused_all_messages(experiment, store, saved, change, told):
+def test_what_the_server_would_refuse_is_refused_all_messages(experiment, store, saved, change, reported):
     path = saved(2, change(all_messages(experiment, 2)))
-    with pytest.raises(AudioMetamerError, match=rf"answers-2\.jsonl, list 2: {told}.*; nothing of this listener was taken"):
+    with pytest.raises(AudioMetamerError, match=rf"answers-2\.jsonl, list 2: {reported}.*; nothing of this listener was taken"):
         collect(experiment, [path], store)
     assert contents(store) == []
     assert read_answers(store.path, experiment).enrolled == []
@@ -101,7 +101,7 @@ def test_lists_that_were_collected_are_not_given_again(experiment, store, saved)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "holds no answers"),
         (b"\n\n", "holds no answers"),
@@ -115,10 +115,10 @@ def test_lists_that_were_collected_are_not_given_again(experiment, store, saved)
         (b"PK\x03\x04 not a zip", "line 1 is no line of a file of answers"),
     ],
 )  # fmt: skip
-def test_files_that_are_none(experiment, store, tmp_path, content, told):
+def test_files_that_are_none(experiment, store, tmp_path, content, reported):
     path = tmp_path / "odd.jsonl"
     path.write_bytes(content)
-    with pytest.raises(AudioMetamerError, match=rf"odd\.jsonl.*{told}") as found:
+    with pytest.raises(AudioMetamerError, match=rf"odd\.jsonl.*{reported}") as found:
         collect(experiment, [path], store)
     assert "\n" not in str(found.value)
     assert contents(store) == []
@@ -132,12 +132,12 @@ def test_a_file_that_is_cut_off_is_refused(experiment, store, saved):
 
 
 def test_files_that_are_not_there(experiment, store, tmp_path):
-    for path, told in (
+    for path, reported in (
         (tmp_path / "none.jsonl", "No such file"),
         (tmp_path, "Is a directory"),
         (tmp_path / "none.csv", "No such"),
     ):
-        with pytest.raises(AudioMetamerError, match=f"{path} cannot be read.*{told}"):
+        with pytest.raises(AudioMetamerError, match=f"{path} cannot be read.*{reported}"):
             collect(experiment, [path], store, response="key_resp.keys")
 
 
@@ -149,8 +149,8 @@ def test_answers_of_another_experiment(experiment, store, saved, tmp_path):
 
 def test_pipes_and_devices_are_not_waited_for(experiment, store, tmp_path, saved):
     os.mkfifo(tmp_path / "fifo")
-    told, taken = refusals(experiment, store, tmp_path / "fifo", Path("/dev/zero"), tmp_path, tmp_path / "no", saved(1))
-    assert [line.split(": ")[1] for line in told] == [
+    reported, taken = refusals(experiment, store, tmp_path / "fifo", Path("/dev/zero"), tmp_path, tmp_path / "no", saved(1))
+    assert [line.split(": ")[1] for line in reported] == [
         *["it is a pipe or a device, not a file"] * 2, "Is a directory", "No such file or directory"
     ]  # fmt: skip
     assert taken == [1]
@@ -165,8 +165,8 @@ def test_answers_of_nobody_are_refused(experiment, store, saved, listener):
 
 def test_the_command(own, experiment, saved, capsys):
     assert main(["experiment", "collect", str(own), str(saved(2)), str(saved(1))]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split(" from ")[0] for line in told] == ["listener 1, list 1: 14 answers", "listener 2, list 2: 14 answers"]
+    reported = capsys.readouterr().out.splitlines()
+    assert [line.split(" from ")[0] for line in reported] == ["listener 1, list 1: 14 answers", "listener 2, list 2: 14 answers"]
     assert main(["experiment", "export", str(own), "--out", str(own / "tables")]) == 0
     assert "28 answers of 2 listeners" in capsys.readouterr().out
     (own / "empty.jsonl").touch()
@@ -175,10 +175,10 @@ def test_the_command(own, experiment, saved, capsys):
     path = saved(3)
     path.write_bytes(path.read_bytes()[:-20])
     assert main(["experiment", "collect", str(own), str(path), "/dev/zero", str(saved(4))]) == 2
-    told = capsys.readouterr()
-    assert told.out.startswith("listener 3, list 4: 14 answers")
-    assert "answers-3.jsonl, line 17 is no line" in told.err.splitlines()[0]
-    assert told.err.splitlines()[1:] == [
+    reported = capsys.readouterr()
+    assert reported.out.startswith("listener 3, list 4: 14 answers")
+    assert "answers-3.jsonl, line 17 is no line" in reported.err.splitlines()[0]
+    assert reported.err.splitlines()[1:] == [
         "audiometamer: error: /dev/zero cannot be read: it is a pipe or a device, not a file; 1 more refused, above"
     ]
     assert "Missing argument" in refused(capsys, "experiment", "collect", own)

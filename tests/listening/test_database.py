@@ -60,14 +60,14 @@ def test_nothing_is_confirmed_where_the_database_is_another(store, ends, instead
         back()
         for end in ends:
             os.truncate(store.path.with_name(store.path.name + end), sizes[end] // 2)
-    told = "answers.db was deleted, moved or replaced; nothing is kept until it is back"
+    reported = "answers.db was deleted, moved or replaced; nothing is kept until it is back"
     for action in (
         lambda: keep(store, listener, messages[1]),
         store.enrol,
         lambda: store.state(listener),
         store.database.checkpoint,
     ):
-        with pytest.raises(UnavailableError, match=told):
+        with pytest.raises(UnavailableError, match=reported):
             action()
     if instead != "cut":
         back()

@@ -46,8 +46,8 @@ def test_the_list_of_who_is_excluded_is_given_again(store):
     assert store.state(store.listener(store.enrol())).number == 2
     assert store.state(store.listener(store.enrol())).number == 4
     assert store.state(2).excluded == "did not come"
-    for listener, told in ((2, "listener 2 is excluded already"), (99, "there is no listener 99")):
-        with pytest.raises(AudioMetamerError, match=told):
+    for listener, reported in ((2, "listener 2 is excluded already"), (99, "there is no listener 99")):
+        with pytest.raises(AudioMetamerError, match=reported):
             store.release(listener, "again")
 
 

@@ -53,8 +53,8 @@ def test_server_page_and_tables_judge_alike(experiment, tmp_path):
     for k, answer in enumerate(experiment.answers):
         expected = {"correct": same_by_hand(answer, word), "answer": word}
         messages = [*before, answer_message(practice, answer)]
-        told = run_page(tmp_path / "packed", [{"do": "browser"}, opening(list_token(experiment, 1)), *map(sending, messages)])
-        assert told[-1]["feedback"] == expected
+        reported = run_page(tmp_path / "packed", [{"do": "browser"}, opening(list_token(experiment, 1)), *map(sending, messages)])
+        assert reported[-1]["feedback"] == expected
         store = Store(tmp_path / f"{k}.db", experiment)
         client, bearing = TestClient(create_app(experiment, store)), {"Authorization": f"Bearer {store.enrol()}"}
         assert [client.post("/api/messages", json=m, headers=bearing) for m in messages][-1].json()["feedback"] == expected
@@ -71,8 +71,8 @@ def test_a_listener_who_types_equal_answers_is_right(experiment, tmp_path):
     store = Store(tmp_path / "answers.db", experiment)
     pack(experiment.folder, tmp_path / "packed", to="static")
     messages = all_messages(experiment, 1, answer=equal_to)
-    told = run_page(tmp_path / "packed", [opening(list_token(experiment, 1)), *map(sending, messages)])
-    assert told[-1]["state"]["over"] == "finished", "both checks are passed"
+    reported = run_page(tmp_path / "packed", [opening(list_token(experiment, 1)), *map(sending, messages)])
+    assert reported[-1]["state"]["over"] == "finished", "both checks are passed"
     path = tmp_path / "answers.jsonl"
     header = {"kind": "listener", "audiometamer": "1", "service": "static", "listener": "one"}
     header["list"] = list_names(experiment)[0]
@@ -88,7 +88,7 @@ def test_a_listener_who_types_equal_answers_is_right(experiment, tmp_path):
     assert any(row["counted_as"] != row["answer"] for row in rows)
 
 
-def test_psychopy_is_told(experiment, tmp_path):
+def test_psychopy_is_reported(experiment, tmp_path):
     pack(experiment.folder, tmp_path / "psychopy", to="psychopy")
     with (tmp_path / "psychopy" / "lists" / "list_001.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] != "headphones"]
@@ -100,7 +100,7 @@ def test_psychopy_is_told(experiment, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "reported"),
     [
         ('dog = ["hound"]\nfish = ["hound"]', r"answers\.equal: 'hound' appears twice"),
         ('dog = ["hound", "hound"]', r"answers\.equal: 'hound' appears twice"),
@@ -111,13 +111,13 @@ def test_psychopy_is_told(experiment, tmp_path):
         ("dog = 3", r"answers\.equal"),
     ],
 )
-def test_what_contradicts_itself_is_refused(tmp_path, table, told):
-    with pytest.raises(AudioMetamerError, match=told):
+def test_what_contradicts_itself_is_refused(tmp_path, table, reported):
+    with pytest.raises(AudioMetamerError, match=reported):
         read_design(write_design(tmp_path, f"{DESIGN}\n[answers.equal]\n{table}\n"))
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "reported"),
     [
         ('[answers.equal]\ndogg = ["hound"]', r"answers\.equal: 'dogg' is none of the answers; did you mean 'dog'\?"),
         ('[answers.equal]\ndog = ["DOG"]', r"'dog' and 'DOG' are the same when typed"),
@@ -130,8 +130,8 @@ def test_what_contradicts_itself_is_refused(tmp_path, table, told):
         ('[answers.names]\ndog = "fish"', r"'dog' and 'fish' are the same when typed"),
     ],
 )
-def test_what_does_not_fit_the_list_is_refused(tmp_path, answers, told):
-    with pytest.raises(AudioMetamerError, match=told):
+def test_what_does_not_fit_the_list_is_refused(tmp_path, answers, reported):
+    with pytest.raises(AudioMetamerError, match=reported):
         build_experiment(tmp_path, f"{DESIGN}\n{answers}\n")
 
 

@@ -1,4 +1,4 @@
-"""Who is left out, under which rule, and how it is told."""
+"""Who is left out, under which rule, and how that is reported."""
 
 import msgspec
 import pytest
@@ -152,7 +152,7 @@ def test_the_same_person_counts_once():
     assert again.statement.endswith(found.statement.partition("; ")[2].partition("; ")[2])
 
 
-def test_who_fails_the_headphone_check_of_an_experiment_is_told_by_it(store):
+def test_who_fails_the_headphone_check_of_an_experiment_is_reported_by_it(store):
     """The server stops the listener, the export says why, and the analysis has it under the check."""
     for right in (0, 2):
         listener = store.listener(store.enrol())

@@ -245,6 +245,6 @@ def test_it_is_read_where_nothing_can_be_written(answered, store, experiment, tm
     process = started(exported_from_a_read_only_disk, experiment.folder, files, out, output=tmp_path / "output.txt")
     assert finished(process) == 0, (tmp_path / "output.txt").read_text()
     assert (out / TRIALS).read_text(encoding="utf-8") == answered.text(TRIALS)
-    told = "" if complete else "answers.db has no answers.db-wal beside it: if it was copied while in use, the answers of"
-    assert (out / "notices.txt").read_text().startswith(told)
-    assert bool(told) == bool((out / "notices.txt").read_text())
+    reported = "" if complete else "answers.db has no answers.db-wal beside it: if it was copied while in use, the answers of"
+    assert (out / "notices.txt").read_text().startswith(reported)
+    assert bool(reported) == bool((out / "notices.txt").read_text())

@@ -39,8 +39,8 @@ def test_the_page_judges_names_as_we_do(static):
     chance = random.Random(0)
     letters = [chr(k) for k in range(0x250) if unicodedata.category(chr(k)) != "Cn"] + list("\u0301\u200b\u2028\u3000\ufeff王{")
     names = [*NOBODY, *SOMEBODY, *("".join(chance.choices(letters, k=3)) for _ in range(3000))]
-    (told,) = run_page(static, [{"do": "identity", "names": names}])
-    assert told == [identity(name) for name in names]
+    (reported,) = run_page(static, [{"do": "identity", "names": names}])
+    assert reported == [identity(name) for name in names]
 
 
 @pytest.mark.parametrize("service", ["prolific", "mturk", "static", "jatos", "psychopy"])

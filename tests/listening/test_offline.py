@@ -39,16 +39,22 @@ def test_sha256_is_that_of_the_standard(static):
 def test_a_whole_experiment_in_a_browser_alone(static, experiment, store, tmp_path):
     messages = all_messages(experiment, 2)
     steps = [opening(list_token(experiment, 2)), {"do": "session"}, {"do": "leave"}, *map(sending, messages)]
-    told = run_page(static, [*steps, {"do": "session"}, {"do": "leave"}, {"do": "end"}, *[{"do": "click"}] * 2, {"do": "leave"}])
-    before, after = told[1], told[len(steps)]
+    reported = run_page(
+        static, [*steps, {"do": "session"}, {"do": "leave"}, {"do": "end"}, *[{"do": "click"}] * 2, {"do": "leave"}]
+    )
+    before, after = reported[1], reported[len(steps)]
     assert before["state"] == {"next": 1, "over": None, "forms": []}
     assert "debriefing" not in before["texts"]
     assert before["completion"] is None
     assert [one["trial"] for one in before["trials"]] == [trial.trial for trial in experiment.trials(2)]
     assert after["state"] == {"next": None, "over": "finished", "forms": ["consent", "questions-after"]}
     assert after["texts"]["debriefing"].startswith("<h1>Thank you</h1>")
-    assert (told[2], told[len(steps) + 1], told[-1]) == (False, True, False)  # asked before leaving, until it is saved
-    first, second = told[-3:-1]
+    assert (reported[2], reported[len(steps) + 1], reported[-1]) == (
+        False,
+        True,
+        False,
+    )  # asked before leaving, until it is saved
+    first, second = reported[-3:-1]
     assert first == second
     assert first["name"].endswith(".jsonl")
     lines = first["text"].splitlines()
@@ -68,61 +74,61 @@ def test_practice_tells_what_was_right_and_nothing_else_does(static, experiment)
         answer_message(trial, wrong(experiment, trial) if trial.kind == "practice" else right(experiment, trial))
         for trial in trials
     ]
-    told = run_page(static, [opening(list_token(experiment, 1)), *map(sending, [form_message("consent"), *messages])])[2:]
-    for trial, one in zip(trials, told, strict=True):
+    reported = run_page(static, [opening(list_token(experiment, 1)), *map(sending, [form_message("consent"), *messages])])[2:]
+    for trial, one in zip(trials, reported, strict=True):
         expected = {"correct": False, "answer": right(experiment, trial)} if trial.kind == "practice" else None
         assert one["feedback"] == expected
 
 
 def test_it_goes_on_at_the_same_trial_after_a_reload_and_beside_another_tab(static, experiment):
     link, messages = list_token(experiment, 1), all_messages(experiment, 1)
-    told = run_page(static, [
+    reported = run_page(static, [
         opening(link), *map(sending, messages[:4]), opening(link), {"do": "session"},
         opening(link, **{"as": "tab"}), sending(messages[4], **{"as": "tab"}), sending(messages[4]), sending(messages[5]),
         sending({**messages[5], "key": key_of("tab")}, **{"as": "tab"}), {"do": "browser"}, opening(link), {"do": "session"},
     ])  # fmt: skip
-    assert told[0] == told[5] == told[7]
-    assert told[6]["state"]["next"] == 4
-    assert told[8] == told[9]
-    assert told[10]["state"]["next"] == 6
-    assert told[11]["message"] == "trial 5 is answered"
-    assert told[11]["state"]["next"] == 6
-    assert told[13] != told[0]  # another browser is another listener
-    assert told[14]["state"]["next"] == 1
+    assert reported[0] == reported[5] == reported[7]
+    assert reported[6]["state"]["next"] == 4
+    assert reported[8] == reported[9]
+    assert reported[10]["state"]["next"] == 6
+    assert reported[11]["message"] == "trial 5 is answered"
+    assert reported[11]["state"]["next"] == 6
+    assert reported[13] != reported[0]  # another browser is another listener
+    assert reported[14]["state"]["next"] == 1
 
 
 def test_a_full_storage_confirms_nothing(static, experiment):
     messages = all_messages(experiment, 1)
-    told = run_page(static, [
+    reported = run_page(static, [
         opening(list_token(experiment, 1)), sending(messages[0]), {"do": "full", "full": True}, sending(messages[1]),
         {"do": "session"}, {"do": "full", "full": False}, sending(messages[1]),
     ])  # fmt: skip
-    assert told[3] == {"error": "QuotaExceededError"}
-    assert told[4]["state"]["next"] == 1
-    assert told[6]["state"]["next"] == 2
+    assert reported[3] == {"error": "QuotaExceededError"}
+    assert reported[4]["state"]["next"] == 1
+    assert reported[6]["state"]["next"] == 2
 
 
 def test_links_that_open_nothing_and_browsers_that_keep_nothing(static, experiment):
-    told = run_page(static, [
+    reported = run_page(static, [
         opening(""), opening("guess"), opening("../study"), {"do": "full", "full": True}, opening(list_token(experiment, 1)),
     ])  # fmt: skip
-    assert [one and one["refused"] for one in told] == [401, 404, 404, None, 403]
-    assert "whole link" in told[0]["message"]
-    assert "must be allowed to keep data" in told[4]["message"]
+    assert [one and one["refused"] for one in reported] == [401, 404, 404, None, 403]
+    assert "whole link" in reported[0]["message"]
+    assert "must be allowed to keep data" in reported[4]["message"]
 
 
 def test_sounds_and_pictures(static, experiment):
     stimulus = experiment.trials(1)[0].stimulus
-    told = run_page(static, [
+    reported = run_page(static, [
         opening(list_token(experiment, 1)),
         {"do": "sound", "stimulus": stimulus}, {"do": "sound", "stimulus": "calibrationnoise"},
         {"do": "sound", "stimulus": "nothing"}, {"do": "sound", "stimulus": "broken"}, {"do": "picture", "k": 2},
     ])  # fmt: skip
-    assert told[1] == (experiment.folder / "sounds" / f"{stimulus}.wav").stat().st_size
-    assert told[2] > 0
-    assert told[3]["refused"] == 404
-    assert "500" in told[4]["error"]
-    assert told[5] == "pictures/2.png"
+    assert reported[1] == (experiment.folder / "sounds" / f"{stimulus}.wav").stat().st_size
+    assert reported[2] > 0
+    assert reported[3]["refused"] == 404
+    assert "500" in reported[4]["error"]
+    assert reported[5] == "pictures/2.png"
 
 
 def outcome(store, listener, content):
@@ -239,9 +245,9 @@ def test_the_rules_are_those_of_the_server(asking, tmp_path):
                 steps.append(opening(list_token(experiment, number)))  # a reload
                 expected.append(None)
         store.close()
-    told = run_page(folder, steps)
+    reported = run_page(folder, steps)
     ends = []
-    for step, one, other in zip(steps, told, expected, strict=True):
+    for step, one, other in zip(steps, reported, expected, strict=True):
         if step["do"] == "send":
             assert one == other, step
             ends.append((other.get("refused"), (other["state"] or {}).get("over")))
@@ -259,14 +265,14 @@ def test_the_rules_are_those_of_the_server(asking, tmp_path):
 
 def test_odd_messages_are_judged_as_by_the_server(static, experiment, store):
     listener = store.listener(store.enrol())
-    told = run_page(static, [opening(list_token(experiment, 1)), *map(sending, ODD)])[1:]
-    assert told == [outcome(store, listener, message) for message in ODD]
+    reported = run_page(static, [opening(list_token(experiment, 1)), *map(sending, ODD)])[1:]
+    assert reported == [outcome(store, listener, message) for message in ODD]
 
 
 def test_a_page_gone_wild_is_stopped_where_the_server_stops_it(asking):
     experiment, folder = asking
     event = {"what": "blur", "when": "2026-03-01T10:00:00Z"}
     messages = [{"kind": "events", "key": key_of("many", k), "events": [event]} for k in range(2001)]
-    told = run_page(folder, [opening(list_token(experiment, 1)), *map(sending, messages)])
-    assert told[-2]["kept"] == messages[-2]["key"]
-    assert (told[-1]["refused"], told[-1]["message"]) == (429, "more than 2000 forms and events are not kept")
+    reported = run_page(folder, [opening(list_token(experiment, 1)), *map(sending, messages)])
+    assert reported[-2]["kept"] == messages[-2]["key"]
+    assert (reported[-1]["refused"], reported[-1]["message"]) == (429, "more than 2000 forms and events are not kept")

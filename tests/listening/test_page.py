@@ -276,8 +276,8 @@ def test_a_whole_experiment_by_keyboard(session):
     for text in s.traffic:
         for part in spared:
             text = text.replace(part, "")
-        told = re.sub(r'"texts":\{.*?\}', "", text)
-        assert not [name for name in (*SECRETS, *words) if name in told]
+        reported = re.sub(r'"texts":\{.*?\}', "", text)
+        assert not [name for name in (*SECRETS, *words) if name in reported]
 
 
 def test_who_is_kept_out_reads_what_to_do_and_nothing_of_answers(session):
@@ -285,8 +285,8 @@ def test_who_is_kept_out_reads_what_to_do_and_nothing_of_answers(session):
     s.expected = ("Failed to load resource", "nobody has this token")
     page = s.open(s.context(), goto=False)
     page.goto(f"{s.address}/#nobody")
-    told = "This link is not known here. Please open it exactly as you were given it, or tell the experimenter."
-    expect(page.locator("#status")).to_have_text(f"The experiment cannot be opened: {told}")
+    reported = "This link is not known here. Please open it exactly as you were given it, or tell the experimenter."
+    expect(page.locator("#status")).to_have_text(f"The experiment cannot be opened: {reported}")
 
 
 def test_the_list_completes_and_nothing_else_is_taken(session):
@@ -478,7 +478,7 @@ def test_an_answer_is_kept_while_the_server_is_away(session):
     assert "message not confirmed" in s.events()
 
 
-def test_missed_loads_and_lost_focus_are_told(session):
+def test_missed_loads_and_lost_focus_are_reported(session):
     s = session(NO_CHECK)
     s.expected = ("503",)
     page = s.open(s.context(), goto=False)
@@ -689,8 +689,10 @@ def test_who_comes_late_or_with_many_others_reads_why(session):
     store.close()
     leave(3)
     page.reload()
-    told = "You were away for so long that your place was given to somebody else. The answers that you gave are saved; "
-    expect(page.get_by_role("status")).to_have_text(f"The experiment cannot be opened: {told}the experiment ends here for you.")
+    reported = "You were away for so long that your place was given to somebody else. The answers that you gave are saved; "
+    expect(page.get_by_role("status")).to_have_text(
+        f"The experiment cannot be opened: {reported}the experiment ends here for you."
+    )
     other = s.open(s.context(), goto=False)
     other.goto(s.address)
     expect(other.get_by_role("status")).to_contain_text("Many people are beginning at this moment.")
@@ -703,8 +705,8 @@ def test_a_link_of_nobody(session, token):
     s.expected = ("403", "401", "not open", "nobody has this token")
     s.token = token
     page = s.open(s.context())
-    told = "This link is not known here" if token else "open only to people who were given a link"
-    expect(page.get_by_role("status")).to_contain_text(told)
+    reported = "This link is not known here" if token else "open only to people who were given a link"
+    expect(page.get_by_role("status")).to_contain_text(reported)
     expect(page.get_by_role("status")).to_contain_text("the experimenter")
 
 

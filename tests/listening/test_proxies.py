@@ -154,8 +154,8 @@ def test_an_experiment_behind_the_documented_proxy(proxy, upstream, experiment, 
         bearing = {"Authorization": f"Bearer {token}"}
         trial = client.get(urljoin(root, "api/session"), headers=bearing).json()["trials"][0]
         for message in (form_message("consent"), answer_message(experiment.trials(1)[0], "1", stimulus=trial["stimulus"])):
-            told = client.post(urljoin(root, "api/messages"), headers=bearing, json=message)
-            assert told.json()["kept"] == message["key"], told.text
+            reported = client.post(urljoin(root, "api/messages"), headers=bearing, json=message)
+            assert reported.json()["kept"] == message["key"], reported.text
         assert client.get(urljoin(root, f"sounds/{trial['stimulus']}.wav"), headers=bearing).content[:4] == b"RIFF"
         # said to be JSON: one that forwards a body as it comes would else be answered 415 before the limit is reached
         large = client.post(

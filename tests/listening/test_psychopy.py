@@ -51,7 +51,7 @@ def test_results_of_psychopy(experiment, store, ran):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"key_resp.keys": "nothing"}, "list 2: this is none of the possible answers"),
         ({"key_resp.rt": ""}, "trial '1' .*could not convert"),
@@ -66,9 +66,9 @@ def test_results_of_psychopy(experiment, store, ran):
         ({"stim_id": ""}, "must hold the trials of one participant, date and list"),
     ],
 )
-def test_what_is_wrong_with_results_of_psychopy(experiment, store, ran, change, told):
+def test_what_is_wrong_with_results_of_psychopy(experiment, store, ran, change, reported):
     path = ran(2, change=lambda row: row.update(change))
-    with pytest.raises(AudioMetamerError, match=rf"p1\.csv.*{told}"):
+    with pytest.raises(AudioMetamerError, match=rf"p1\.csv.*{reported}"):
         collect(experiment, [path], store, response="key_resp.keys")
     assert contents(store) == []
 

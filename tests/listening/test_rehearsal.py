@@ -25,9 +25,9 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
         "0",
     ]
     assert main(arguments) == 0
-    told = capsys.readouterr().out
-    assert "3 listeners (3 finished), 42 answers confirmed in" in told
-    assert "0 lost, 0 stored twice, 0 sent more than once" in told
+    reported = capsys.readouterr().out
+    assert "3 listeners (3 finished), 42 answers confirmed in" in reported
+    assert "0 lost, 0 stored twice, 0 sent more than once" in reported
     lines = [line.split("\t") for line in (out / "trials.tsv").read_text().splitlines()]
     rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
     assert len(rows) == 42
@@ -40,10 +40,10 @@ def test_a_rehearsal_from_the_command_line(folder, tmp_path, capsys):
 def test_a_rehearsal_with_a_server_that_is_killed(folder, tmp_path, capsys):
     arguments = ["--listeners", "4", "--no-load", "--kills", "1", "--pace", "0.2"]
     assert main(["experiment", "rehearse", str(folder), "--out", str(tmp_path / "r"), *arguments]) == 0
-    told = capsys.readouterr().out
-    assert "4 listeners (4 finished), 56 answers confirmed in" in told
-    assert "0 lost, 0 stored twice" in told
-    assert "kills of the server: 1" in told
+    reported = capsys.readouterr().out
+    assert "4 listeners (4 finished), 56 answers confirmed in" in reported
+    assert "0 lost, 0 stored twice" in reported
+    assert "kills of the server: 1" in reported
 
 
 @pytest.mark.browser
@@ -78,7 +78,7 @@ def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         (["--listeners", 7], "7 listeners were requested, and there are 6 lists"),
         (["--accuracy", "relu0"], "--accuracy is 'relu0'; it must be CONDITION=P, as in relu0=0.8"),
@@ -87,6 +87,6 @@ def test_a_listener_who_breaks_down_is_not_passed_over(experiment, tmp_path):
         (["--model", "tiny_models:tensor_model"], "tiny_models:tensor_model"),
     ],
 )
-def test_what_cannot_be_rehearsed(folder, tmp_path, capsys, options, told):
-    assert told in refused(capsys, "experiment", "rehearse", folder, "--out", tmp_path / "r", *options)
+def test_what_cannot_be_rehearsed(folder, tmp_path, capsys, options, reported):
+    assert reported in refused(capsys, "experiment", "rehearse", folder, "--out", tmp_path / "r", *options)
     assert not (tmp_path / "r" / "answers.db").exists()

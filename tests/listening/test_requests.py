@@ -65,8 +65,8 @@ def test_requests_of_one_listener_are_bounded_and_those_of_others_go_on(client, 
     session(client, other)
     for _ in range(5):
         session(client, token)
-    told = client.get("/api/session", headers=bearing(token))
-    assert refusal(told, 429) == "more than 0.01 requests a second"
+    reported = client.get("/api/session", headers=bearing(token))
+    assert refusal(reported, 429) == "more than 0.01 requests a second"
     session(client, other)
 
 

@@ -59,7 +59,7 @@ def test_reaction_times_are_log_normal():
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "guesses", "told"),
+    ("accuracy", "guesses", "reported"),
     [
         ({"relu0": 1.1}, 0, "relu0 is 1.1; it must be from 0 to 1"),
         ({}, -0.1, "guesses is -0.1; it must be from 0 to 1"),
@@ -70,8 +70,8 @@ def test_reaction_times_are_log_normal():
         ),
     ],
 )
-def test_a_listener_that_cannot_be(accuracy, guesses, told):
-    with pytest.raises(AudioMetamerError, match=told):
+def test_a_listener_that_cannot_be(accuracy, guesses, reported):
+    with pytest.raises(AudioMetamerError, match=reported):
         SimulatedListener(KEY, accuracy, guesses=guesses)
 
 

@@ -25,12 +25,12 @@ def run(tmp_path_factory):
     write_page(folder / "page", shipped_catalogue("en"), jspsych=folder / "jspsych.js")
 
     def run(*steps):
-        told = node(
+        reported = node(
             [str(RUNNER)], return_completed_process=True, input=json.dumps({"page": str(folder / "page"), "steps": steps}),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=20,
         )  # fmt: skip
-        assert told.returncode == 0, told.stderr
-        return json.loads(told.stdout)
+        assert reported.returncode == 0, reported.stderr
+        return json.loads(reported.stdout)
 
     return run
 
@@ -61,8 +61,8 @@ LINK = opening("#a-link-of-somebody")
     ],
 )  # fmt: skip
 def test_what_stands_between_page_and_server_refuses_nothing(run, between):
-    *_, told, asked = run(LINK, answering(between, CONFIRMED), {"do": "send", "message": ANSWER}, {"do": "asked"})
-    assert told["state"]["next"] == 2
+    *_, reported, asked = run(LINK, answering(between, CONFIRMED), {"do": "send", "message": ANSWER}, {"do": "asked"})
+    assert reported["state"]["next"] == 2
     sent = [one["body"] for one in asked if one["body"]["kind"] == "answer"]
     assert len(sent) == 2
     assert sent[0] == sent[1]
@@ -70,17 +70,17 @@ def test_what_stands_between_page_and_server_refuses_nothing(run, between):
 
 def test_an_answer_outlives_a_server_with_another_database(run):
     """Who started the server with a wrong --answers starts it again."""
-    told = run(LINK, answering(NOBODY), {"do": "send", "message": ANSWER}, {"do": "asked"},
+    reported = run(LINK, answering(NOBODY), {"do": "send", "message": ANSWER}, {"do": "asked"},
                LINK, answering(CONFIRMED), {"do": "rest"}, {"do": "asked"})  # fmt: skip
-    assert told[2] == {"refused": 401, "message": "nobody has this token"}
-    assert [one["body"]["answer"] for one in told[-1]] == ["fish"]
+    assert reported[2] == {"refused": 401, "message": "nobody has this token"}
+    assert [one["body"]["answer"] for one in reported[-1]] == ["fish"]
 
 
 def test_who_comes_while_many_begin_is_not_refused_but_waits(run):
     busy = {"status": 429, "json": {"error": "too many come at once", "code": "busy"}, "headers": {"Retry-After": "20"}}
     excess = {"status": 429, "json": {"error": "far too many", "code": "excess"}}
-    told = run(answering(busy), opening(), answering(excess), opening(), answering(enrolled("first")), opening())
-    assert told[1::2] == [
+    reported = run(answering(busy), opening(), answering(excess), opening(), answering(enrolled("first")), opening())
+    assert reported[1::2] == [
         {"refused": None, "message": "too many come at once"}, {"refused": 429, "message": "far too many"}, "first"
     ]  # fmt: skip
 
@@ -89,22 +89,22 @@ def test_who_comes_while_many_begin_is_not_refused_but_waits(run):
 def test_whose_list_was_given_away_begins_again_if_nothing_was_answered(run, address):
     given = {"status": 410, "json": {"error": "the list was given to somebody else", "code": "late"}}
     left = {"status": 410, "json": {"error": "the list was given to somebody else", "code": "left"}}
-    told = run(answering(enrolled("first")), opening(address), answering(given, enrolled("second")), opening(address),
+    reported = run(answering(enrolled("first")), opening(address), answering(given, enrolled("second")), opening(address),
                answering(KNOWN), opening(address), answering(left), opening(address), {"do": "asked"})  # fmt: skip
-    assert told[1:8:2] == ["first", "second", "second", {"refused": 410, "message": "the list was given to somebody else"}]
-    assert [one["path"] for one in told[-1]] == ["api/enrol", "api/session", "api/enrol", "api/session", "api/session"]
+    assert reported[1:8:2] == ["first", "second", "second", {"refused": 410, "message": "the list was given to somebody else"}]
+    assert [one["path"] for one in reported[-1]] == ["api/enrol", "api/session", "api/enrol", "api/session", "api/session"]
 
 
 def test_prolifics_signature_is_given_to_the_server(run):
-    told = run(answering(enrolled("first")), opening("?prolific_token=a.b.c"), {"do": "asked"})
-    assert told[-1][0]["body"] == {"service": "prolific", "parameters": {"prolific_token": "a.b.c"}}
+    reported = run(answering(enrolled("first")), opening("?prolific_token=a.b.c"), {"do": "asked"})
+    assert reported[-1][0]["body"] == {"service": "prolific", "parameters": {"prolific_token": "a.b.c"}}
 
 
 def test_an_answer_that_was_judged_is_sent_no_more(run):
-    told = run(LINK, answering({"status": 409, "json": {"error": "trial 1 is answered"}}), {"do": "send", "message": ANSWER},
+    reported = run(LINK, answering({"status": 409, "json": {"error": "trial 1 is answered"}}), {"do": "send", "message": ANSWER},
                {"do": "asked"}, LINK, {"do": "rest"}, {"do": "asked"})  # fmt: skip
-    assert told[2] == {"refused": 409, "message": "trial 1 is answered"}
-    assert told[-1] == []
+    assert reported[2] == {"refused": 409, "message": "trial 1 is answered"}
+    assert reported[-1] == []
 
 
 def test_windows_do_not_overwrite_what_others_keep(run):
@@ -118,50 +118,50 @@ def test_windows_do_not_overwrite_what_others_keep(run):
 
 
 def test_a_sound_that_is_heard_again_after_a_reload_is_counted(run):
-    told = run(LINK, *[{"do": "played", "trial": 3}] * 2, LINK, {"do": "played", "trial": 3}, {"do": "played", "trial": 4},
+    reported = run(LINK, *[{"do": "played", "trial": 3}] * 2, LINK, {"do": "played", "trial": 3}, {"do": "played", "trial": 4},
                {"do": "block"}, LINK, {"do": "played", "trial": 4}, {"do": "played", "trial": 4})  # fmt: skip
-    assert told[1:6] == [1, 2, "a-link-of-somebody", 3, 1]
-    assert told[-2:] == [1, 2]
+    assert reported[1:6] == [1, 2, "a-link-of-somebody", 3, 1]
+    assert reported[-2:] == [1, 2]
 
 
 def test_who_comes_again_goes_on_and_a_token_of_another_experiment_is_forgotten(run):
-    told = run(
+    reported = run(
         answering(enrolled("first")), opening(), answering(KNOWN), opening(),
         answering(NOBODY, enrolled("second")), opening(), answering(KNOWN), opening(),
     )  # fmt: skip
-    assert told[1::2] == ["first", "first", "second", "second"]
+    assert reported[1::2] == ["first", "first", "second", "second"]
 
 
 def test_where_nothing_may_be_kept_the_page_begins_all_the_same(run):
-    told = run({"do": "block"}, answering(enrolled("first")), opening("?PROLIFIC_PID=p"), {"do": "asked"})
-    assert told[2] == "first"
+    reported = run({"do": "block"}, answering(enrolled("first")), opening("?PROLIFIC_PID=p"), {"do": "asked"})
+    assert reported[2] == "first"
 
 
 def test_who_comes_after_somebody_who_finished_is_somebody_else(run):
-    told = run(answering(enrolled("first")), opening(), {"do": "end"}, answering(enrolled("second")), opening())
-    assert told[-1] == "second"
-    told = run(
+    reported = run(answering(enrolled("first")), opening(), {"do": "end"}, answering(enrolled("second")), opening())
+    assert reported[-1] == "second"
+    reported = run(
         answering(enrolled("first")), opening("?PROLIFIC_PID=p"), {"do": "end"}, answering(KNOWN), opening("?PROLIFIC_PID=p")
     )
-    assert told[-1] == "first"
+    assert reported[-1] == "first"
 
 
 def test_only_what_a_service_tells_is_passed_on(run):
     """However long an address became on its way; and a task that was taken again is another assignment."""
     long = f"utm_source={'x' * 300}&fbclid=y"
-    told = run(
+    reported = run(
         answering(*[enrolled("t")] * 4), opening(f"?PROLIFIC_PID=p&{long}&STUDY_ID=s"), opening(f"?{long}"),
         opening("?assignmentId=a1&workerId=w"), opening("?assignmentId=a2&workerId=w"), {"do": "asked"},
     )[-1]  # fmt: skip
-    assert [one["body"] for one in told] == [
+    assert [one["body"] for one in reported] == [
         {"service": "prolific", "parameters": {"PROLIFIC_PID": "p", "STUDY_ID": "s"}}, {"service": "anyone", "parameters": {}},
         *({"service": "mturk", "parameters": {"workerId": "w", "assignmentId": a}} for a in ("a1", "a2")),
     ]  # fmt: skip
 
 
 def test_a_page_in_the_place_of_a_sound_is_asked_for_again(run):
-    (_, _, told) = run(LINK, answering({"type": "text/html", "text": "<h1>Hotel</h1>"}), {"do": "sound"})
-    assert told == {"refused": None, "message": "text/html in the place of sounds/abc.wav"}
+    (_, _, reported) = run(LINK, answering({"type": "text/html", "text": "<h1>Hotel</h1>"}), {"do": "sound"})
+    assert reported == {"refused": None, "message": "text/html in the place of sounds/abc.wav"}
 
 
 def test_a_slow_connection_is_not_asked_for_all_sounds_at_once(run):

@@ -70,7 +70,7 @@ def test_all_that_a_file_lacks_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "language must be.*it lacks page.title, "),
         (b"[", "cannot be read as TOML"),
@@ -78,12 +78,12 @@ def test_all_that_a_file_lacks_is_named(tmp_path):
         (None, "No such"),
     ],
 )
-def test_files_that_are_none(tmp_path, content, told):
+def test_files_that_are_none(tmp_path, content, reported):
     if content is not None:
         (tmp_path / "fr.toml").write_bytes(content)
-    with pytest.raises(AudioMetamerError, match=told):
+    with pytest.raises(AudioMetamerError, match=reported):
         read_catalogue(tmp_path / "fr.toml")
-    with pytest.raises(AudioMetamerError, match=rf"design\.toml: texts\.sentences: .*{told}"):
+    with pytest.raises(AudioMetamerError, match=rf"design\.toml: texts\.sentences: .*{reported}"):
         read_design(write_design(tmp_path, DESIGN + '[texts]\nsentences = "fr.toml"\n'))
 
 

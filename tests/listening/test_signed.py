@@ -29,7 +29,7 @@ def test_who_comes_by_a_signed_link_is_who_it_names(private, keys):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"exp": time.time() - 3600}, "expired"),
         ({"exp": "soon"}, "exp"),
@@ -47,13 +47,13 @@ def test_who_comes_by_a_signed_link_is_who_it_names(private, keys):
         ({"aud": "https://["}, "signed for another address"),
     ],
 )  # fmt: skip
-def test_other_studies_and_times_are_refused(private, keys, change, told):
+def test_other_studies_and_times_are_refused(private, keys, change, reported):
     links = SignedLinks(["study1"], keys=str(keys), audience="https://lab.example/page/")
     content = {name: value for name, value in claims(**change).items() if value is not None}
     token = ".".join((part({"alg": "RS256", "kid": "ours"}), part(content)))
     signature = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(token.encode(), private["ours"])
     token += "." + base64.urlsafe_b64encode(signature).decode().rstrip("=")
-    with pytest.raises(UnsignedError, match=told) as found:
+    with pytest.raises(UnsignedError, match=reported) as found:
         links.proven({**PERSON, "prolific_token": token})
     assert "\n" not in str(found.value)
     assert found.value.code == "unsigned"

@@ -59,8 +59,8 @@ def test_another_message_under_the_same_key_is_refused(store, change):
 def test_a_trial_is_answered_once_and_in_its_turn(store):
     listener, trials = enrolled(store)
     keep(store, listener, answer_message(trials[0], right(store, trials[0])))
-    for trial, told in ((trials[0], "trial 1 is answered"), (trials[2], "it is the turn of trial 2")):
-        with pytest.raises(ConflictError, match=told):
+    for trial, reported in ((trials[0], "trial 1 is answered"), (trials[2], "it is the turn of trial 2")):
+        with pytest.raises(ConflictError, match=reported):
             keep(store, listener, answer_message(trial, right(store, trial), key=key_of("other")))
     with pytest.raises(RefusedError, match="there is no trial 99; there are 14"):
         keep(store, listener, answer_message(trials[1], "x") | {"trial": 99})
@@ -128,20 +128,20 @@ def test_a_check_that_stops_nobody(own, tmp_path):
 
 def test_who_answers_at_the_same_time_is_kept_once(store):
     listener, trials = enrolled(store)
-    told = []
+    reported = []
 
     def send(key):
         try:
-            told.append(keep(store, listener, answer_message(trials[0], right(store, trials[0]), key=key_of(key))).next)
+            reported.append(keep(store, listener, answer_message(trials[0], right(store, trials[0]), key=key_of(key))).next)
         except ConflictError as error:
-            told.append(str(error))
+            reported.append(str(error))
 
     threads = [threading.Thread(target=send, args=(f"key{k % 2}",)) for k in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(str, told)) == ["2"] * 4 + ["trial 1 is answered"] * 4
+    assert sorted(map(str, reported)) == ["2"] * 4 + ["trial 1 is answered"] * 4
     assert len(contents(store)) == 2
 
 

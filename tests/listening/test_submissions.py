@@ -78,7 +78,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("form", ["zip", "text"])
 def test_one_listener_with_whom_something_is_wrong_stops_nobody(experiment, store, tmp_path, wrong, form):
-    change, told = WRONG[wrong]
+    change, reported = WRONG[wrong]
     entries = runs(experiment)
     if form == "text" and wrong == "no header":
         entries = {k: v for k, v in entries.items() if "_3/" not in k}  # or they would seem to be of the listener before
@@ -90,7 +90,7 @@ def test_one_listener_with_whom_something_is_wrong_stops_nobody(experiment, stor
         path = tmp_path / "results.txt"
         path.write_bytes(b"\n".join(v if isinstance(v, bytes) else v.encode() for v in entries.values()))
     (line,), taken = refusals(experiment, store, path)
-    assert re.search(told, line), line
+    assert re.search(reported, line), line
     assert taken == [
         number for number in range(1, 7) if f"study_result_{number}/comp-result_{number}/data.txt" in entries and number != 4
     ]

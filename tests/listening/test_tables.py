@@ -1,4 +1,4 @@
-"""The trial table and the table of listeners: what is written is read back, and what is wrong is told in a line."""
+"""The trial table and the table of listeners: what is written is read back, and what is wrong is reported in a line."""
 
 import sys
 

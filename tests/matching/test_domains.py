@@ -83,6 +83,6 @@ def test_a_match_returns_signals():
         (lambda: BinaryFeatures.like(torch.tensor([0.0, 0.5])), r"not binary: it has values other than 0 and 1"),
     ],
 )
-def test_what_cannot_be_is_told_in_a_line(make, message):
+def test_what_cannot_be_is_reported_in_a_line(make, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         make()

@@ -1,4 +1,4 @@
-"""Times of a step: what is timed, and what is told of it."""
+"""Times of a step: what is timed, and what is reported of it."""
 
 from copy import deepcopy
 from types import SimpleNamespace

@@ -97,8 +97,8 @@ def test_a_sound_twice_is_left_out(tiny, sounds):
     copies = [*sounds, sounds[1], (sounds[2] * 32768).round() / 32768, sounds[0] * 1.0001]
     names = [f"{letter}.wav" for letter in "abcdefghijklmnopqrstuvwxyz"]
     n = len(sounds)
-    told = rf"3 repeated sound\(s\) left out: {names[n]} is b\.wav, {names[n + 1]} is c\.wav, {names[n + 2]} is a\.wav$"
-    with pytest.warns(am.AudioMetamerWarning, match=told):
+    reported = rf"3 repeated sound\(s\) left out: {names[n]} is b\.wav, {names[n + 1]} is c\.wav, {names[n + 2]} is a\.wav$"
+    with pytest.warns(am.AudioMetamerWarning, match=reported):
         null = NullDistribution.measure(tiny, iter(copies), names=names, source="vowels")
     alone = NullDistribution.measure(tiny, iter(sounds), source="vowels; 3 repeated left out")
     assert null == alone
@@ -111,11 +111,11 @@ class Constant(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.same, self.silent, self.told = (torch.nn.Identity() for _ in range(3))
+        self.same, self.silent, self.reported = (torch.nn.Identity() for _ in range(3))
 
     def forward(self, x):
         first = x[:, :4]
-        return self.told(first + self.same(0 * first + 0.3) + self.silent(0 * first))
+        return self.reported(first + self.same(0 * first + 0.3) + self.silent(0 * first))
 
 
 def test_layers_that_are_the_same_for_all_sounds_can_be_judged_and_read_again(tmp_path):

@@ -48,16 +48,16 @@ def without_sums(record):
 @pytest.mark.usefixtures("made")
 def test_another_clip_of_the_same_name_is_refused_before_a_step(capsys):
     before = {path: path.read_bytes() for path in AT.iterdir()}
-    told = refused(capsys, "synth", "B/yes.wav", "--layers", "cochleagram", *QUICK)
-    assert "original.wav is another clip called 'yes'" in told
+    reported = refused(capsys, "synth", "B/yes.wav", "--layers", "cochleagram", *QUICK)
+    assert "original.wav is another clip called 'yes'" in reported
     assert {path: path.read_bytes() for path in AT.iterdir()} == before
 
 
 @pytest.mark.usefixtures("made")
 def test_it_is_refused_without_the_original_too(capsys):
     (AT / "original.wav").unlink()
-    told = refused(capsys, "synth", "B/yes.wav", "--layers", "cochleagram", *QUICK)
-    assert "relu0_seed0.json is of another clip called 'yes'" in told
+    reported = refused(capsys, "synth", "B/yes.wav", "--layers", "cochleagram", *QUICK)
+    assert "relu0_seed0.json is of another clip called 'yes'" in reported
     assert not (AT / "original.wav").exists()
 
 
@@ -72,9 +72,9 @@ def test_another_original_is_refused_on_reading(capsys, old, command, arguments)
         for record in AT.glob("*.json"):
             without_sums(record)
     write_signal(AT / "original.wav", torch.randn(1000), 4000)
-    told = refused(capsys, command, AT / "relu0_seed0.wav" if command == "invariance" else "met", *arguments)
-    assert "original.wav is not the original of" in told
-    assert "relu0_seed0.wav; put back what was there" in told
+    reported = refused(capsys, command, AT / "relu0_seed0.wav" if command == "invariance" else "met", *arguments)
+    assert "original.wav is not the original of" in reported
+    assert "relu0_seed0.wav; put back what was there" in reported
 
 
 @pytest.mark.usefixtures("made")

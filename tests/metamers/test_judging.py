@@ -47,9 +47,9 @@ def test_a_null_that_comes_later_judges_what_is_made(synth, tmp_path):
     unjudged = records(tmp_path)
     assert {record["verdict"]["passed"] for record in unjudged.values()} == {None}
     a_null().save("null.json")
-    told = synth("--null", "null.json")
-    assert "2 of them were judged again: 2 passed; 0 are attempted again" in told.out
-    assert "no null distribution" not in told.err
+    reported = synth("--null", "null.json")
+    assert "2 of them were judged again: 2 passed; 0 are attempted again" in reported.out
+    assert "no null distribution" not in reported.err
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("metamers/*/*/*.wav")} == made
     for clip, record in records(tmp_path).items():
         assert record["verdict"]["passed"] is True

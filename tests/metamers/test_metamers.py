@@ -152,7 +152,7 @@ def test_clips_must_fit(tiny, tiny_clip):
         am.synthesize(tiny, tiny_clip, "relu7")
 
 
-def test_progress_is_told(tiny, tiny_clip):
+def test_progress_is_reported(tiny, tiny_clip):
     seen = []
     am.synthesize(tiny, tiny_clip, "relu1", steps=45, progress=seen.append)
     assert [(p.layer, p.step, p.steps) for p in seen[:3]] == [("relu1", 0, 45), ("relu1", 20, 45), ("relu1", 40, 45)]

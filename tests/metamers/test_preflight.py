@@ -42,11 +42,11 @@ def noise(seed=0):
 
 
 def refused(model, match, layer="read_out", **options):
-    """The error of a synthesis that never told of a step."""
-    told = []
+    """The error of a synthesis that reported no step."""
+    reported = []
     with pytest.raises(am.AudioMetamerError, match=match):
-        am.synthesize(model, noise(), layer, steps=2, progress=told.append, **options)
-    assert told == []
+        am.synthesize(model, noise(), layer, steps=2, progress=reported.append, **options)
+    assert reported == []
 
 
 def never_passed(*layers):

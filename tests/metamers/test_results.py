@@ -1,4 +1,4 @@
-"""How a metamer came about, told by its record."""
+"""How a metamer was made, from its record."""
 
 import pytest
 

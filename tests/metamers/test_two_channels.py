@@ -94,10 +94,12 @@ def test_channels_are_resampled_as_each_would_be_alone(new_rate):
     np.testing.assert_allclose(resample(both, tiny.RATE, new_rate), alone, atol=1e-7)
 
 
-@pytest.mark.parametrize(("channels", "told"), [(1, "has 1 channel, and two are wanted: repeat"), (4, "has 4 channels, and two")])
-def test_other_numbers_of_channels_are_refused(channels, told):
+@pytest.mark.parametrize(
+    ("channels", "reported"), [(1, "has 1 channel, and two are wanted: repeat"), (4, "has 4 channels, and two")]
+)
+def test_other_numbers_of_channels_are_refused(channels, reported):
     soundfile.write("x.wav", np.random.default_rng(0).uniform(-0.1, 0.1, (1000, channels)), tiny.RATE)
-    with pytest.raises(am.AudioMetamerError, match=told):
+    with pytest.raises(am.AudioMetamerError, match=reported):
         am.read_clip("x.wav", **READ, channels=2)
     with pytest.raises(am.AudioMetamerError, match="channels is 3; it must be 1 or 2"):
         am.read_clip("x.wav", **READ, channels=3)
@@ -132,7 +134,7 @@ def test_a_model_of_two_channels(model):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reported"),
     [
         ({"channels": 3}, "channels is 3; the sounds of a model have 1 or 2"),
         ({"channels": 2, "signal_shape": (1000,)}, r"signals of shape \(2, samples\), not 4000, \(1000,\)"),
@@ -140,8 +142,8 @@ def test_a_model_of_two_channels(model):
         ({"channels": 2, "signal_shape": (2, 9), "sample_rate": None}, "which needs a sample_rate"),
     ],
 )
-def test_channels_that_cannot_be(given, told):
-    with pytest.raises(am.AudioMetamerError, match=told):
+def test_channels_that_cannot_be(given, reported):
+    with pytest.raises(am.AudioMetamerError, match=reported):
         am.Model(nn.Flatten().eval(), **{"sample_rate": 4000, "duration": 0.25} | given)
 
 

@@ -79,19 +79,19 @@ def test_other_files(tmp_path, write):
         (b"\x80\x02}q", r"\w+"),
     ],
 )
-def test_what_torch_did_not_write_is_told_without_advice_to_trust_it(tmp_path, content, reason, trust):
+def test_what_torch_did_not_write_is_refused_without_advice_to_trust_it(tmp_path, content, reason, trust):
     (tmp_path / "page.pt").write_bytes(content)
-    with pytest.raises(am.AudioMetamerError, match=rf"page\.pt is not a file that torch\.save wrote: {reason}") as told:
+    with pytest.raises(am.AudioMetamerError, match=rf"page\.pt is not a file that torch\.save wrote: {reason}") as reported:
         read_checkpoint(tmp_path / "page.pt", trust=trust)
-    assert "--trust" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "--trust" not in str(reported.value)
+    assert "\n" not in str(reported.value)
 
 
 def test_a_pickle_that_asks_for_nothing_gets_no_advice_to_trust_it(tmp_path):
     (tmp_path / "odd.pt").write_bytes(b"\x80\x02garbage")
-    with pytest.raises(am.AudioMetamerError, match=r"is not a file that torch\.save wrote: Unsupported operand") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"is not a file that torch\.save wrote: Unsupported operand") as reported:
         read_checkpoint(tmp_path / "odd.pt")
-    assert "--trust" not in str(told.value)
+    assert "--trust" not in str(reported.value)
 
 
 def rewritten(path, change, compression=zipfile.ZIP_STORED):

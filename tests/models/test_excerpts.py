@@ -153,8 +153,8 @@ def test_a_plan_takes_several_excerpts_of_one_recording(recording, capsys):
     starts = {evidence.settings.clip: (evidence.source.start, evidence.source.duration) for evidence in found}
     assert starts == {"a": (0.0, 0.25), "a@0.25s": (0.25, 0.25), "a@0.5-0.6s": (0.5, 0.1), "a@0.5s": (0.5, 0.25)}
     assert {evidence.source.path for evidence in found} == {"a.wav"}
-    told = {row["clip"]: row["word"] for row in read_table(Path("set/clips.tsv"))}
-    assert told == {"a": "no", "a@0.25s": "yes", "a@0.5-0.6s": "", "a@0.5s": ""}
+    reported = {row["clip"]: row["word"] for row in read_table(Path("set/clips.tsv"))}
+    assert reported == {"a": "no", "a@0.25s": "yes", "a@0.5-0.6s": "", "a@0.5s": ""}
 
 
 def test_the_same_excerpt_twice_in_a_table_is_refused(recording):

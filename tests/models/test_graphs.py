@@ -166,17 +166,17 @@ def test_labels_of_nodes_and_cosine_by_hand():
         (SimpleNamespace(x=torch.ones(5, 3), edge_index=RING), r"all node features are 1; metamers need some that differ"),
     ],
 )
-def test_a_graph_that_does_not_fit_is_told_in_a_line(graph, message):
+def test_a_graph_that_does_not_fit_is_reported_in_a_line(graph, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         graph_model(nn.Identity(), graph)
 
 
-def test_train_mode_is_told_in_a_line():
+def test_train_mode_is_reported_in_a_line():
     with pytest.raises(am.AudioMetamerError, match="is in train mode"):
         graph_model(Network().double(), ring())
 
 
-def test_similarity_without_networkx_is_told_in_a_line(monkeypatch):
+def test_similarity_without_networkx_is_reported_in_a_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "networkx", None)
     with pytest.raises(am.AudioMetamerError, match=r"needs networkx: pip install \"audiometamer\[graph\]\""):
         wl_similarity(RING, ["a"] * 5, RING, ["a"] * 5)

@@ -109,7 +109,7 @@ def test_functions():
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "reported"),
     [
         ("import sys\n\ndef make():\n    sys.exit()", r"the function failed \(SystemExit, .*ends_here\.py:4\)"),
         ("def make(width):\n    return width", r"the function failed \(TypeError: make\(\) missing 1 required .*'width'\)"),
@@ -117,11 +117,11 @@ def test_functions():
         ("raise SystemExit(0)", r"ends_here cannot be imported \(SystemExit: 0, .*ends_here\.py:1\)"),
     ],
 )
-def test_whatever_a_function_of_others_raises_is_one_line(tmp_path, monkeypatch, source, told):
+def test_whatever_a_function_of_others_raises_is_one_line(tmp_path, monkeypatch, source, reported):
     (tmp_path / "ends_here.py").write_text(source + "\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "ends_here", raising=False)
-    with pytest.raises(am.AudioMetamerError, match=f"^model 'ends_here:make': {told}$"):
+    with pytest.raises(am.AudioMetamerError, match=f"^model 'ends_here:make': {reported}$"):
         am.load_model("ends_here:make")
 
 

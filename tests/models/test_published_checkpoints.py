@@ -91,18 +91,18 @@ def test_what_does_not_fit_is_named(tmp_path, write):
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt"}
 
 
-def test_what_does_not_fit_is_told_briefly(tmp_path, write):
+def test_what_does_not_fit_is_reported_briefly(tmp_path, write):
     odd = {f"module.encoder.block{i}.weight": torch.zeros(2) for i in range(300)}
     message = (
         r"its tensors are module\.encoder\.block0\.weight, .* and 297 more; the network's are batchnorm0\.weight, .* and 21 more$"
     )
-    with pytest.raises(am.AudioMetamerError, match=message) as told:
+    with pytest.raises(am.AudioMetamerError, match=message) as reported:
         import_checkpoint(write(odd), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
-    assert len(str(told.value).removeprefix(str(tmp_path))) < 300
+    assert len(str(reported.value).removeprefix(str(tmp_path))) < 300
     half = dict(list(network("cochcnn9").state_dict().items())[:10])
-    with pytest.raises(am.AudioMetamerError, match=r"holds no read-out|missing: .* more") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"holds no read-out|missing: .* more") as reported:
         import_checkpoint(write(half), network="cochcnn9", labels={"word": WORDS}, out=tmp_path / "new")
-    assert len(str(told.value).removeprefix(str(tmp_path))) < 300
+    assert len(str(reported.value).removeprefix(str(tmp_path))) < 300
 
 
 def test_labels_must_fit(tmp_path, write):
@@ -130,9 +130,9 @@ def test_labels_that_could_be_either(tmp_path, write):
 
 def test_a_folder_within_a_file(tmp_path, write):
     path = write(published(network("cochcnn9")))
-    with pytest.raises(am.AudioMetamerError, match=r"^could not write .*checkpoint\.pt.new: Not a directory") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"^could not write .*checkpoint\.pt.new: Not a directory") as reported:
         import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "new")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(reported.value)
     with pytest.raises(am.AudioMetamerError, match=r"could not write .*further.new: Not a directory"):
         import_checkpoint(path, network="cochcnn9", labels={"word": WORDS}, out=path / "further" / "new")
 
@@ -143,9 +143,9 @@ def test_the_command(tmp_path, write, capsys):
     labels.write_text("\n".join(WORDS))
     command = ["import-checkpoint", str(path), "--network", "cochcnn9", "--labels", str(labels), "--out", str(out)]
     assert main(command) == 0
-    told = capsys.readouterr()
-    assert "is a model" in told.out
-    assert f"audiometamer null SOUNDS --model {out} --out {out}/null.json" in told.err
+    reported = capsys.readouterr()
+    assert "is a model" in reported.out
+    assert f"audiometamer null SOUNDS --model {out} --out {out}/null.json" in reported.err
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
     labels.with_suffix(".pckl").write_bytes(pickle.dumps({"word_idx_to_word": dict(enumerate(WORDS))}))

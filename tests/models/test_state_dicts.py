@@ -57,7 +57,7 @@ def test_the_network_itself_is_preferred_to_its_copies(write):
     assert all(torch.equal(alone[key], ema[key]) for key in state)
 
 
-def test_two_equally_good_networks_are_told(write):
+def test_two_equally_good_networks_are_reported(write):
     state = network("cochcnn9").state_dict()
     content = {"left": state, "right": {key: tensor + 1 for key, tensor in state.items()}}
     with pytest.warns(am.AudioMetamerWarning, match="those under 'left' are taken, not right"):

@@ -105,7 +105,7 @@ def test_the_target_is_heeded():
 
 
 def test_the_estimate_is_of_the_reached_levels():
-    """Levels come out higher than wished, by 2 and some scatter; the listener's threshold is found where it is."""
+    """Levels come out higher than requested, by 2 and some scatter; the listener's threshold is found where it is."""
     procedure = psi(
         levels=spaced_levels(0, 40, 41), thresholds=spaced_levels(0, 40, 41), slopes=(0.5, 1.0, 2.0), guess=0.5, trials=150
     )
@@ -119,7 +119,7 @@ def test_the_estimate_is_of_the_reached_levels():
     assert len(trials) == 150
 
 
-def test_listeners_beyond_the_range_are_told():
+def test_listeners_beyond_the_range_are_reported():
     procedure = psi(levels=spaced_levels(0, 10, 11), thresholds=spaced_levels(0, 10, 11), slopes=(2.0,), guess=0.5, trials=30)
     for answer in (True, False):
         trials = []

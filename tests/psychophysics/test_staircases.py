@@ -88,7 +88,7 @@ def test_discarded_reversals_count_neither_for_the_mean_nor_for_its_bound():
     assert staircase.threshold(trials) == (3, pytest.approx(math.nan, nan_ok=True), pytest.approx(math.nan, nan_ok=True), False)
 
 
-def test_steps_are_of_the_wished_levels_and_the_threshold_of_the_reached():
+def test_steps_are_of_the_requested_levels_and_the_threshold_of_the_reached():
     requested = presented(Staircase(**PLAIN), "RRRRWWRRW")[1]
     reached = [AdaptiveTrial(level + 0.5, correct) for level, correct in requested]
     staircase = Staircase(**PLAIN)

@@ -348,7 +348,7 @@ def test_what_is_missing_is_named_and_pictures_and_arrays_have_links(opened, tmp
     assert page.inner_text("#level") == "In brackets after a label: its probability for the clip, then for the metamer."
 
 
-def test_a_file_that_is_no_sound_is_told_not_hidden(opened, tmp_path):
+def test_a_file_that_is_no_sound_is_shown_not_hidden(opened, tmp_path):
     folder = write_folder(tmp_path / "metamers", clips=["vowel"], models=["tiny"], layers=["final"], seeds=[0])
     path = make_report(folder)
     (folder / "vowel" / "tiny" / "final_seed0.wav").write_bytes(b"RIFF")

@@ -89,7 +89,7 @@ def test_stereo_is_mixed_down_with_a_notice(recording):
     np.testing.assert_allclose(clip.samples, left / 2, atol=1e-6)
 
 
-def test_a_peak_above_one_is_told(recording):
+def test_a_peak_above_one_is_reported(recording):
     samples = np.zeros(40_000)
     samples[20_000:20_020] = 0.5
     with pytest.warns(am.AudioMetamerWarning, match="its peak is"):

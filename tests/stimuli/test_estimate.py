@@ -1,4 +1,4 @@
-"""What a plan is foretold to take, worked out by hand for a clock that is told what to show."""
+"""The estimated cost of a plan, worked out by hand for a clock that is told what to show."""
 
 import pytest
 from tiny_plan import PLAN, write_plan
@@ -67,11 +67,11 @@ def test_fewer_steps_than_the_methods_have_an_upper_bound(tmp_path, monkeypatch,
 def test_no_batch_is_measured_that_the_plan_cannot_fill(tmp_path, monkeypatch):
     asked = []
 
-    def told(model, layer, *, batch_size, repeats):
+    def reported(model, layer, *, batch_size, repeats):
         asked.append(batch_size)
         return StepTime(layer, batch_size, 0.0, 0.1 * batch_size, 0.5 * batch_size)
 
-    monkeypatch.setattr(estimating, "time_step", told)
+    monkeypatch.setattr(estimating, "time_step", reported)
     path = write_plan(tmp_path, PLAN.replace("batch_size = 2", "batch_size = 128"), n_clips=3)
     found = estimate(read_plan(path), device="cpu")
     assert sorted(asked) == [1, 6]  # three clips, two seeds

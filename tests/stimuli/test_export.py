@@ -67,8 +67,8 @@ def test_the_key_is_apart_and_tells_all(stimuli, out, tmp_path):
     assert {(r["licence"], r["word"], r["voice"]) for r in key if r["clip"] == "one_slt"} == {("CC BY 4.0", "one", "slt")}
     assert all((out / row["file"]).exists() and (stimuli / row["set_file"]).exists() for row in key)
     assert json.loads((tmp_path / "out-key.json").read_text())["settings"]["seed"] == 0
-    told = "".join(p.read_text() for p in out.rglob("*") if p.suffix != ".wav") + " ".join(map(str, out.rglob("*")))
-    assert not any(word in told.removeprefix(str(out)) for word in ("relu0", "one_slt", "zwölf", "natural"))
+    reported = "".join(p.read_text() for p in out.rglob("*") if p.suffix != ".wav") + " ".join(map(str, out.rglob("*")))
+    assert not any(word in reported.removeprefix(str(out)) for word in ("relu0", "one_slt", "zwölf", "natural"))
 
 
 def test_the_same_seed_and_key_give_the_same_bytes(stimuli, tmp_path):
@@ -135,9 +135,11 @@ def test_a_peak_lowers_the_whole_set(stimuli, out):
 
 def test_a_peak_stops_if_it_should(stimuli, out):
     at = tiny.write_item(stimuli, layer="spiky", samples=spiky(1))
-    with pytest.raises(AudioMetamerError, match=rf"{at.name}/metamer.wav would clip: its peak is .* lower the level by") as told:
+    with pytest.raises(
+        AudioMetamerError, match=rf"{at.name}/metamer.wav would clip: its peak is .* lower the level by"
+    ) as reported:
         export(stimuli, out, to="folder", settings=PresentationSettings(level=-10, peaks="stop"))
-    excess = float(str(told.value).split("lower the level by ")[1].split()[0])
+    excess = float(str(reported.value).split("lower the level by ")[1].split()[0])
     assert not out.exists()
     export(stimuli, out, to="folder", settings=PresentationSettings(level=-10 - excess - 0.01, peaks="stop"))
 
@@ -290,8 +292,8 @@ def test_bids_as_it_will_be(stimuli, out, tmp_path, reveal):
     assert all(row["filename"] == f"{row['stimulus_id']}_audio.wav" for row in rows)
     assert set(json.loads((out / "stimuli" / "stimuli.json").read_text())) == set(rows[0]), "columns of one's own are defined"
     assert all(all(row.values()) for row in rows), "BIDS has no empty cells"
-    told = {"license", "copyright", "clip", "model", "layer", "seed", "verdict", "word", "voice"}
-    assert set(rows[0]) & told == (told if reveal else set())
+    reported = {"license", "copyright", "clip", "model", "layer", "seed", "verdict", "word", "voice"}
+    assert set(rows[0]) & reported == (reported if reveal else set())
     events = table(out / "sourcedata" / "events.tsv")
     assert {row["stim_id"] for row in events} == {row["stimulus_id"] for row in rows if "calib" not in row["stimulus_id"]}
     if reveal:
@@ -307,8 +309,8 @@ def test_psychopy_reads_conditions(stimuli, out, tmp_path, reveal):
     write_set(stimuli, clips=tiny.write_clips(tmp_path / "clips.csv"), name="x")
     export(stimuli, out, to="psychopy", settings=PresentationSettings(reveal=reveal))
     rows = table(out / "conditions.csv", ",")
-    told = ["clip", "model", "layer", "seed", "verdict", "word", "voice"]
-    assert list(rows[0]) == ["stim_file", "stim_id", "duration", *(told if reveal else [])]
+    reported = ["clip", "model", "layer", "seed", "verdict", "word", "voice"]
+    assert list(rows[0]) == ["stim_file", "stim_id", "duration", *(reported if reveal else [])]
     assert all(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) for name in rows[0])
     assert all((out / row["stim_file"]).exists() and "\\" not in row["stim_file"] for row in rows)
     for row in rows:
@@ -361,12 +363,12 @@ def test_nothing_is_overwritten(stimuli, out, tmp_path):
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_bad_settings_are_told_in_a_line(changes, message):
+def test_bad_settings_are_reported_in_a_line(changes, message):
     with pytest.raises(AudioMetamerError, match=message):
         PresentationSettings(**changes)
 
 
-def test_an_unknown_form_is_told_in_a_line(stimuli, out):
+def test_an_unknown_form_is_reported_in_a_line(stimuli, out):
     with pytest.raises(AudioMetamerError, match="'matlab' is no form of export; there are bids, psychopy, folder"):
         export(stimuli, out, to="matlab", settings=PresentationSettings())
 
@@ -387,7 +389,7 @@ def corrupt(stimuli: Path) -> None:
         (lambda s: (s / "selection.tsv").write_text("file\nx.wav\n"), {}, r"names x\.wav, which is no finished item"),
     ],
 )
-def test_bad_input_is_told_in_a_line(stimuli, out, tmp_path, spoil, changes, message):
+def test_bad_input_is_reported_in_a_line(stimuli, out, tmp_path, spoil, changes, message):
     spoil(stimuli)
     selection = stimuli / "selection.tsv"
     with pytest.raises(AudioMetamerError, match=message):

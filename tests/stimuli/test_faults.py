@@ -104,7 +104,7 @@ def test_fifty_kills_lose_nothing_and_make_nothing_twice(tmp_path):
     "run_on",
     [faulty_runs.make_on_a_full_disk, faulty_runs.make_on_a_disk_full_of_checkpoints, faulty_runs.make_on_a_read_only_disk],
 )
-def test_a_disk_that_is_full_or_read_only_is_told_in_one_line(tmp_path, run_on):
+def test_a_disk_that_is_full_or_read_only_is_reported_in_one_line(tmp_path, run_on):
     process = started(run_on, write_plan(tmp_path, ONE_BY_ONE), tmp_path / "set", output=tmp_path / "log")
     assert finished(process) == 0, (tmp_path / "log").read_text()
 
@@ -169,20 +169,20 @@ def write_model(folder, seed, *, with_card=True):
 
 
 @pytest.mark.parametrize(
-    ("with_card", "told"),
+    ("with_card", "reported"),
     [
         (False, r"plan.toml: models[1].name: {folder}/weights.safetensors has SHA-256"),
         (True, "small has other weights than when the run began; start the run again"),
     ],
 )
-def test_a_model_whose_weights_change_under_way_makes_nothing(tmp_path, with_card, told):
+def test_a_model_whose_weights_change_under_way_makes_nothing(tmp_path, with_card, reported):
     path = write_plan(tmp_path, QUICK + '\n[[models]]\nname = "small"\n', n_clips=1)
     write_model(tmp_path / "small", 0)
     run(opened(path), device="cpu", progress=lambda *_: write_model(tmp_path / "small", 1, with_card=with_card))
     status = read_status(tmp_path / "set")
     assert status.layers["tiny"]["relu0"]["error"] == 0
     assert status.layers["small"]["relu0"]["error"] == 2
-    assert all(told.format(folder=tmp_path / "small") in error.message for error in status.errors)
+    assert all(reported.format(folder=tmp_path / "small") in error.message for error in status.errors)
 
 
 def test_any_name_of_a_clip_will_do(tmp_path):

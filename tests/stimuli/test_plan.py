@@ -27,7 +27,7 @@ def mistake(tmp_path, text, *, n_clips=3):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         (("seeds =", "seed ="), "there is no key 'seed'; did you mean 'seeds'?"),
         (("table =", "tabel ="), "clips: there is no key 'tabel'; did you mean 'table'?"),
@@ -57,9 +57,9 @@ def mistake(tmp_path, text, *, n_clips=3):
         (("[clips]", "[clips"), "is not TOML"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place(tmp_path, change, told, monkeypatch):
+def test_a_mistake_is_reported_with_its_place(tmp_path, change, reported, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert told in mistake(tmp_path, PLAN.replace(*change)).replace(f"{tmp_path}/", "")
+    assert reported in mistake(tmp_path, PLAN.replace(*change)).replace(f"{tmp_path}/", "")
 
 
 def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
@@ -131,7 +131,7 @@ def test_two_clips_of_one_name_are_refused_unless_the_table_names_them(tmp_path)
     assert [source.name for source in find_sources(read_plan(path))] == ["a b", "ü"]
 
 
-def test_a_name_that_is_no_text_is_told_in_a_line(tmp_path):
+def test_a_name_that_is_no_text_is_reported_in_a_line(tmp_path):
     path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', 'folder = "."'), n_clips=1)
     os.rename(tmp_path / "c0.wav", os.fsencode(tmp_path) + b"/\xff.wav")  # noqa: PTH104 (no name of a `Path`)
     with pytest.raises(am.AudioMetamerError, match=r"clips: the name of b'.*/\\xff\.wav' is not UTF-8; rename it"):

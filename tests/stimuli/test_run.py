@@ -337,14 +337,14 @@ def test_check_counts_what_is_there(plan, whole, capsys):
     assert "time left" not in capsys.readouterr().out
 
 
-def test_notes_of_hundreds_of_clips_are_told_in_brief(tmp_path, capsys):
+def test_notes_of_hundreds_of_clips_are_reported_in_brief(tmp_path, capsys):
     path = write_plan(tmp_path, n_clips=6)
     for k in range(6):
         samples = np.random.default_rng(k).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
         scipy.io.wavfile.write(tmp_path / f"c{k}.wav", 4000, samples)
     assert main(["plan", "check", str(path), "--no-measure"]) == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
-    told = [line for line in notes if "no null distribution" not in line]
-    assert len(notes) == len(told) + 1
-    assert [line.endswith("channels were mixed down to one") for line in told] == [True, True, True, False]
-    assert told[3] == "note: and 3 more of this kind; the record of each item contains those of its clip"
+    reported = [line for line in notes if "no null distribution" not in line]
+    assert len(notes) == len(reported) + 1
+    assert [line.endswith("channels were mixed down to one") for line in reported] == [True, True, True, False]
+    assert reported[3] == "note: and 3 more of this kind; the record of each item contains those of its clip"

@@ -155,8 +155,8 @@ def test_the_window_with_most_is_left_for_one_that_can_be_balanced():
 
 
 def test_what_was_not_looked_at_is_bounded(monkeypatch):
-    told = [("s", "one"), ("s", "one"), ("t", "one"), ("t", "two")]  # by word 3 can be had, by voice 4, by both 2
-    about = {f"{k}{rms}": {"voice": v, "word": w} for rms in (0.1, 0.2) for k, (v, w) in enumerate(told)}
+    reported = [("s", "one"), ("s", "one"), ("t", "one"), ("t", "two")]  # by word 3 can be had, by voice 4, by both 2
+    about = {f"{k}{rms}": {"voice": v, "word": w} for rms in (0.1, 0.2) for k, (v, w) in enumerate(reported)}
     rows = [row(clip, rms=float(clip[1:])) for clip in about]
     rules = SelectionRules(balance=("voice",), may_drop=("word",), level_within=1.0)
     counts = select_rows(rows, about, rules).counts
@@ -219,7 +219,7 @@ def test_levels_and_durations_are_matched():
         ([row("x", duration=None)], {"duration_within": 1.0}, "is not a sound: it has no duration"),
     ],
 )
-def test_bad_input_is_told_in_a_line(rows, rules, message):
+def test_bad_input_is_reported_in_a_line(rows, rules, message):
     with pytest.raises(AudioMetamerError, match=message):
         chosen(rows, {"x": {"word": "one"}}, **rules)
 
@@ -234,7 +234,7 @@ def test_bad_input_is_told_in_a_line(rows, rules, message):
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_bad_rules_are_told_in_a_line(rules, message):
+def test_bad_rules_are_reported_in_a_line(rules, message):
     with pytest.raises(AudioMetamerError, match=message):
         SelectionRules(**rules)
 
@@ -249,10 +249,10 @@ def test_a_selection_is_written_down(tmp_path):
     assert [(r["clip"], r["layer"], r["voice"]) for r in rows] == [
         ("one_rms", "relu0", "rms"), ("one_rms", "relu1", "rms"), ("one_slt", "relu0", "slt"), ("one_slt", "relu1", "slt"),
     ]  # fmt: skip
-    told = json.loads((tmp_path / "chosen" / "selection.json").read_text())
-    assert told["rules"]["seed"] == 3
-    assert told["rules"]["balance"] == ["voice"]
-    assert told["counts"] == found.counts == {
+    reported = json.loads((tmp_path / "chosen" / "selection.json").read_text())
+    assert reported["rules"]["seed"] == 3
+    assert reported["rules"]["balance"] == ["voice"]
+    assert reported["counts"] == found.counts == {
         "items": 6, "passed": 5, "one_seed": 5, "candidates": 4, "matched": 4, "selected": 4, "at_most": 4,
         "selected_clips": 2, "conditions": 2,
     }  # fmt: skip

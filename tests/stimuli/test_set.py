@@ -250,7 +250,7 @@ def test_the_record_knows_the_fields_of_evidence():
     assert Settings in EvidenceSummary.__annotations__.values()
 
 
-def test_a_clip_that_is_gone_is_told(stimuli):
+def test_a_clip_that_is_gone_is_reported(stimuli):
     next(stimuli.glob("originals/one_rms*")).unlink()
     with pytest.warns(AudioMetamerWarning, match=r"originals/one_rms@4000\.wav, the original of item\.json, is gone"):
         rows = described.write_set(stimuli)
@@ -258,7 +258,7 @@ def test_a_clip_that_is_gone_is_told(stimuli):
     assert {difference.kind for difference in verify(stimuli)} == {"extra", "missing"}
 
 
-def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
+def test_bad_sets_are_reported_in_a_line(stimuli, tmp_path):
     with pytest.raises(AudioMetamerError, match="nowhere is no stimulus set: it does not exist"):
         described.write_set(tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
@@ -288,7 +288,7 @@ def test_bad_sets_are_told_in_a_line(stimuli, tmp_path):
         ("path,word\na.wav,one\nb/a.flac,two\n", "describes two clips named a differently"),
     ],
 )
-def test_bad_tables_of_clips_are_told_in_a_line(stimuli, tmp_path, content, message):
+def test_bad_tables_of_clips_are_reported_in_a_line(stimuli, tmp_path, content, message):
     path = tmp_path / "clips.csv"
     path.write_text(content)
     with pytest.raises(AudioMetamerError, match=message):

@@ -165,15 +165,15 @@ def test_what_cannot_be_made_at_all_is_a_failed_task(tmp_path):
     assert "module: command not found" in log(path, missing)
 
 
-def test_what_slurm_refuses_is_told_in_a_line(tmp_path, capsys):
+def test_what_slurm_refuses_is_reported_in_a_line(tmp_path, capsys):
     path = write_plan(tmp_path)
     script = path.with_suffix(".sbatch")
     assert "invalid partition specified: nosuch" in refused(capsys, "submit", path, "--partition", "nosuch", "--tasks", 1)
     assert "node configuration is not available" in refused(capsys, "submit", path, "--gpus", 3, "--tasks", 1)
     assert "Invalid feature specification" in refused(capsys, "submit", path, "--sbatch=--constraint=a100", "--tasks", 1)
     assert "unrecognized option" in refused(capsys, "submit", path, "--sbatch=--nonsense", "--tasks", 1)
-    told = refused(capsys, "submit", path, "--tasks", MAX_ARRAY_SIZE + 1)
-    assert f"this cluster takes arrays of at most {MAX_ARRAY_SIZE} tasks" in told
+    reported = refused(capsys, "submit", path, "--tasks", MAX_ARRAY_SIZE + 1)
+    assert f"this cluster takes arrays of at most {MAX_ARRAY_SIZE} tasks" in reported
     assert not script.exists()
     with slurm.drained():
         slurm.cancel(started(path, tasks=MAX_ARRAY_SIZE))
@@ -186,8 +186,8 @@ def test_before_its_time_limit_a_task_queues_again_and_goes_on(warned, whole):
     assert int(task["Restarts"]) >= 1
     assert_made_once(path, whole, 2 * N_CLIPS)
     assert len({process for _, process, _ in notes(path)}) > 1
-    told = log(path, job)
-    assert told.index("finished work is kept") < told.index(f"{2 * N_CLIPS} of {2 * N_CLIPS} items")
+    reported = log(path, job)
+    assert reported.index("finished work is kept") < reported.index(f"{2 * N_CLIPS} of {2 * N_CLIPS} items")
 
 
 def test_a_ladder_is_made_by_an_array_too(tmp_path, tiny, capsys):

@@ -359,7 +359,7 @@ def test_links_among_metamers_of_synth_are_named(tmp_path, tiny, tiny_clip, file
     assert list(verify(out)) == [("link", file)]
 
 
-def test_unfinished_items_are_in_no_manifest_and_told_as_extra(stimuli):
+def test_unfinished_items_are_in_no_manifest_and_reported_as_extra(stimuli):
     (item,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
     (item / "item.json").unlink()
     (item / "error.json").write_text("{}")
@@ -369,7 +369,7 @@ def test_unfinished_items_are_in_no_manifest_and_told_as_extra(stimuli):
     assert f"{at}/error.json" in read_manifest(stimuli)
 
 
-def test_items_made_since_are_told_as_what_they_are(stimuli, capsys):
+def test_items_made_since_are_reported_as_what_they_are(stimuli, capsys):
     assert main(["stimuli", "verify", str(stimuli)]) == 0
     at = tiny_set.write_item(stimuli, layer="new")
     (again,) = stimuli.glob("items/zwölf_Töne/tiny/relu0*")
@@ -380,9 +380,9 @@ def test_items_made_since_are_told_as_what_they_are(stimuli, capsys):
     write_record(again / "item.json", read_record(again / "item.json"))
     (stimuli / "notes.txt").write_text("of ours")
     assert main(["stimuli", "verify", str(stimuli)]) == 1
-    out, told = capsys.readouterr()
+    out, reported = capsys.readouterr()
     assert f"extra      {at.relative_to(stimuli)}/metamer.wav" in out
-    assert told.splitlines()[-2:] == [
+    assert reported.splitlines()[-2:] == [
         f"{stimuli}: 6 extra, 1 changed",
         f"{stimuli}: index and manifest are out of date: 2 items were made or attempted again since they were written; "
         f"`audiometamer run` rewrites them at its end, `audiometamer stimuli index {stimuli}` now",
@@ -393,8 +393,8 @@ def test_items_made_since_are_told_as_what_they_are(stimuli, capsys):
 
 def test_a_set_whose_run_has_not_come_to_its_end_has_no_manifest_yet(tmp_path, capsys):
     (tmp_path / "planned.tsv").write_text("")
-    told = refused(capsys, "stimuli", "verify", tmp_path)
-    assert "MANIFEST.sha256 does not exist; no run of this set has come to its end yet; `audiometamer stimuli index" in told
+    reported = refused(capsys, "stimuli", "verify", tmp_path)
+    assert "MANIFEST.sha256 does not exist; no run of this set has come to its end yet; `audiometamer stimuli index" in reported
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_set_whose_run_has_not_come_to_its_end_has_no_manifest_yet(tmp_path, c
         (f"{'0' * 64}  /etc/passwd\n", "lies outside"),
     ],
 )
-def test_bad_manifests_are_told_in_a_line(stimuli, content, message):
+def test_bad_manifests_are_reported_in_a_line(stimuli, content, message):
     (stimuli / "MANIFEST.sha256").write_text(content)
     with pytest.raises(AudioMetamerError, match=message):
         list(verify(stimuli))

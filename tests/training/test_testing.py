@@ -16,10 +16,10 @@ from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.mixing import Augmentation, Backgrounds, word_in_the_middle
 from audiometamer.training.recordings import checked
-from audiometamer.training.testing import Score, TaskAnswers, TestCondition, TestSet
+from audiometamer.training.testing import AccuracyCondition, Score, TaskAnswers, TestSet
 
 RATE = 20_000
-QUIET = TestCondition()
+QUIET = AccuracyCondition()
 WORD, SOUNDS = ClassificationTask(("a", "b", "c")), ClassificationTask(("x", "y"), multi=True)
 
 
@@ -92,7 +92,7 @@ def test_names_of_conditions():
     found = testing.conditions((10.0, -2.5), [adversary])
     names = ["quiet", "low_passed_4_khz", "snr_10_db", "snr_-2.5_db", "cochleagram_l2_1"]
     assert [condition.name for condition in found] == names
-    assert TestCondition(0.0, 4000.0, adversary).name == "snr_0_db_low_passed_4_khz_cochleagram_l2_1"
+    assert AccuracyCondition(0.0, 4000.0, adversary).name == "snr_0_db_low_passed_4_khz_cochleagram_l2_1"
 
 
 def made_tests(level=0.1, seed=0):
@@ -109,13 +109,13 @@ def examples(tests, condition=QUIET):
 
 
 def test_the_same_excerpts_every_time():
-    condition = TestCondition(snr=3.0)
+    condition = AccuracyCondition(snr=3.0)
     first, again, other = (examples(made_tests(seed=seed), condition) for seed in (0, 0, 1))
     assert [label for _, label in first] == [0, 1]
     for (a, _), (b, _), (c, _) in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c)
-    assert not np.array_equal(examples(made_tests(), TestCondition(snr=2.0))[0][0], first[0][0])
+    assert not np.array_equal(examples(made_tests(), AccuracyCondition(snr=2.0))[0][0], first[0][0])
 
 
 def test_level_ratio_and_band_of_the_excerpts():
@@ -124,9 +124,11 @@ def test_level_ratio_and_band_of_the_excerpts():
     for sound in (quiet, long):
         assert sound.std() == pytest.approx(0.1, rel=1e-4)
         assert sound.mean() == pytest.approx(0, abs=1e-6)
-    plain, mixed = (examples(made_tests(level=None), condition)[0][0] for condition in (TestCondition(), TestCondition(snr=6.0)))
+    plain, mixed = (
+        examples(made_tests(level=None), condition)[0][0] for condition in (AccuracyCondition(), AccuracyCondition(snr=6.0))
+    )
     assert 20 * np.log10(plain.std() / (mixed - plain).std()) == pytest.approx(6, abs=0.01)
-    (limited, _), _ = examples(made_tests(), TestCondition(band_limit=4000.0))
+    (limited, _), _ = examples(made_tests(), AccuracyCondition(band_limit=4000.0))
     power = np.abs(np.fft.rfft(limited)) ** 2  # every half hertz
     assert power[10_000:].sum() < 1e-3 * power.sum()  # above 5 kHz: 31 dB or more below
     assert power[:7_000].sum() > 0.8 * power.sum()
@@ -140,7 +142,7 @@ def test_silence_stays_silent():
     ((sound, label),) = examples(tests)
     assert label == 2
     assert not sound.any()
-    ((sound, _),) = examples(tests, TestCondition(snr=0.0))
+    ((sound, _),) = examples(tests, AccuracyCondition(snr=0.0))
     assert sound.std() == pytest.approx(0.1, rel=1e-4)
 
 
@@ -169,14 +171,16 @@ def test_an_attack_moves_what_lies_within_its_radius():
     sounds = [(np.full(16, mean, np.float32), {"word": np.asarray(int(mean < 0))}) for mean in means]
     sounds.append((np.zeros(16, np.float32), {"word": np.asarray(-1)}))  # without a label: not counted
     tasks = {"word": ClassificationTask(("up", "down"))}
-    told = []
+    reported = []
 
     def percent(adversary=None):
-        found = testing.collect_answers(two_words(), iter(sounds), tasks, adversary=adversary, batch_size=4, progress=told.append)
+        found = testing.collect_answers(
+            two_words(), iter(sounds), tasks, adversary=adversary, batch_size=4, progress=reported.append
+        )
         return found["word"].score()
 
     assert percent().correct == 5
-    assert told == [4, 6]
+    assert reported == [4, 6]
     attack = {"steps": testing.ATTACK_STEPS, "step": testing.ATTACK_STEP}
     under_attack = percent(Adversary("waveform", "linf", 0.2, **attack))
     assert (under_attack.clips, under_attack.correct) == (5, 3)
@@ -204,15 +208,15 @@ def test_measure(tiny):
     recordings[-1] = Sound(noise(5000, 9), word=["unknown"])
     with pytest.warns(AudioMetamerWarning, match="1 recordings of split test have a word that is not among the 3 classes: unk"):
         tests = testing.prepare_test_set(tiny, recordings, split="test")
-    told = []
+    reported = []
     wanted = testing.conditions((0.0,), [Adversary("cochleagram", "l2", 0.1, steps=1)])
-    scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: told.append(report))
+    scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: reported.append(report))
     assert list(scores["word"]) == ["quiet", "low_passed_4_khz", "snr_0_db", "cochleagram_l2_0.1"]
     assert all(score.clips == 5 for score in scores["word"].values())
     assert confusions["word"].sum(1).tolist() == [2, 2, 1]
     assert np.trace(confusions["word"]) == scores["word"]["quiet"].correct
-    assert told[0] == (2 / 5 / 4, "testing: quiet")
-    assert told[-1] == (1.0, "testing: cochleagram l2 0.1")
+    assert reported[0] == (2 / 5 / 4, "testing: quiet")
+    assert reported[-1] == (1.0, "testing: cochleagram l2 0.1")
 
 
 def test_what_cannot_be_tested(tiny):

@@ -222,9 +222,9 @@ def test_a_corrupt_clip_is_named_when_it_is_read(data, recipe, tmp_path, monkeyp
     with pytest.raises(am.AudioMetamerError, match=r"3\.flac"):
         train(recipe, [corrupt], tmp_path / "model", workers=0)
     monkeypatch.setitem(Corpus.__init__.__kwdefaults__, "memory", 0.0)
-    with pytest.raises(am.AudioMetamerError, match=r"3\.flac") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"3\.flac") as reported:
         train(recipe, [corrupt], tmp_path / "model", workers=1)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(reported.value)
 
 
 def test_half_a_wav_is_named_when_it_is_read(data, recipe, tmp_path):
@@ -233,9 +233,9 @@ def test_half_a_wav_is_named_when_it_is_read(data, recipe, tmp_path):
     path = tmp_path / "a" / "3.wav"
     soundfile.write(path, np.sin(np.arange(5000)), 8000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(am.AudioMetamerError, match=r"3\.wav is truncated: its header announces more samples") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"3\.wav is truncated: its header announces more samples") as reported:
         train(recipe, [broken], tmp_path / "model", workers=0)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(reported.value)
 
 
 def test_nan_in_a_clip_is_named(data, recipe, tmp_path):
@@ -398,7 +398,7 @@ def test_one_run_in_a_folder(data, recipe, tmp_path):
         train(recipe, [str(data)], tmp_path / "model", workers=0)
 
 
-def test_a_folder_that_cannot_be_is_told_at_once(data, recipe, tmp_path):
+def test_an_impossible_folder_is_reported_before_anything_is_done(data, recipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(am.AudioMetamerError, match="could not write into"):
         train(recipe, [str(data)], tmp_path / "file" / "model", workers=0, progress=lambda *_: pytest.fail("too late"))
@@ -431,7 +431,7 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reported"),
     [
         ("epochs = 2", "epochs = 2\nduration = inf", r"duration is inf; a number must be finite and at most 1e\+15$"),
         ("epochs = 2", "epochs = 99999999999999999999", "epochs is 99999999999999999999; a number must be finite"),
@@ -445,9 +445,9 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
         ("epochs = 2", f"epochs = 2\nx = {'[' * 3000}{']' * 3000}", "it is nested too deeply"),
     ],
 )
-def test_numbers_that_no_recipe_has(tmp_path, before, after, told):
+def test_numbers_that_no_recipe_has(tmp_path, before, after, reported):
     (tmp_path / "recipe.toml").write_text(RECIPE.replace(before, after, 1))
-    with pytest.raises(am.AudioMetamerError, match=rf"recipe\.toml is not a recipe: .*{told}"):
+    with pytest.raises(am.AudioMetamerError, match=rf"recipe\.toml is not a recipe: .*{reported}"):
         read_recipe(tmp_path / "recipe.toml")
 
 

@@ -143,7 +143,7 @@ def _counts(
 
 
 def _missing_notes(missing: Counter[ModelLayer], trials: int, *, count_missing: bool) -> Iterator[str]:
-    """How many trials had no metamer, if any."""
+    """State how many trials had no metamer, if any."""
     if missing:
         where = ", ".join(f"{n} at {model} {layer}" for (model, layer), n in missing.items())
         what = "count as the metamers that they stand for" if count_missing else "are left out"

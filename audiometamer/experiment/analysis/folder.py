@@ -27,7 +27,7 @@ ANOVA_COLUMNS = ("test", "listeners", "groups", *Effect._fields)
 
 
 class RecognitionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How answers are analysed; see `audiometamer.experiment.analysis.analyse.analyse`.
+    """Settings of an analysis; see `audiometamer.experiment.analysis.analyse.analyse`.
 
     Parameters
     ----------

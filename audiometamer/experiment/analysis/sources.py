@@ -1,4 +1,4 @@
-"""What an analysis reads: answers, the table of listeners, and the experiment or its key; each file once."""
+"""The input of an analysis: answers, the table of listeners, and the experiment or its key; each file once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class RequestedRules(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class AnalysisSources:
-    """What an analysis is made from.
+    """The input of an analysis.
 
     Parameters
     ----------

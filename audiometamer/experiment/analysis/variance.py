@@ -67,7 +67,7 @@ class AnovaData(NamedTuple):
 
 
 def anova_data(counts: Mapping[ObserverKind, CorrectCounts], groups: Mapping[str, str]) -> Iterator[AnovaData]:
-    """What an experiment compares.
+    """The comparisons of an experiment.
 
     For each model, its layers: in all listeners, between groups of listeners, and between listeners and the network. If there
     are several models, also layers × models in all listeners.

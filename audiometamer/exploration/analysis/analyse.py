@@ -51,7 +51,7 @@ class LevelRow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ExplorationAnalysis:
-    """What `analyse` found.
+    """The result of `analyse`.
 
     Parameters
     ----------

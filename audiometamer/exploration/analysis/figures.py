@@ -20,7 +20,7 @@ _BRIGHT = 0.6  # luminance above which black text is more legible than white
 
 
 class _Measure(NamedTuple):
-    """What the panels of a row show."""
+    """Contents of the panels of a row."""
 
     label: str
     value: Callable[[Threshold], float | None]

@@ -12,7 +12,7 @@ from audiometamer.psychophysics import decision_model_for
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSettings:
-    """How answers are analysed; what is None follows from the design that listeners answered, or has a default.
+    """Settings of an analysis; None follows from the design that listeners answered, or has a default.
 
     Parameters
     ----------

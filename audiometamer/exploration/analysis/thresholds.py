@@ -81,7 +81,7 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 class Thresholds(NamedTuple):
-    """What `thresholds` found.
+    """The result of `thresholds`.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from audiometamer.version import __version__
 def readme(
     sounds: Sequence[ExportedSound], settings: PresentationSettings, files: Mapping[str, str], *, level: float, lowered: float
 ) -> str:
-    """What an export is and how loud; nothing about what each sound is.
+    """Description and level of an export, without the contents of each sound.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class ExportedSound(msgspec.Struct, frozen=True):
     about: dict[str, str] = {}
 
     def row(self) -> dict[str, Any]:
-        """What is known of it, by column."""
+        """Information about it, by column."""
         return self.about | {name: getattr(self, name) for name in KEY_COLUMNS}
 
     def right(self, name: str) -> str:

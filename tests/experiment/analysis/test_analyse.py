@@ -69,7 +69,7 @@ def test_two_models_and_groups_of_listeners():
     assert [(e.name, e.df) for e in found.tests["listeners and network, one"].effects][1] == ("layer", 2)
 
 
-def test_missing_metamers_are_told_and_left_out_unless_they_shall_count():
+def test_missing_metamers_are_reported_and_left_out_unless_they_shall_count():
     trials = [msgspec.structs.replace(t, missing=t.layer == "final" and t.trial % 6 == 0) for t in answers(5, 6)]
     found = analyse(trials, **FAST)
     (final,) = (row for row in found.recognition if (row.layer, row.observer) == ("final", "human"))

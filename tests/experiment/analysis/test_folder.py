@@ -26,7 +26,7 @@ FAST = {"resamples": 200, "permutations": 50}
     ],
 )
 @pytest.mark.parametrize("listeners", [1, 2, 5])
-def test_nothing_that_is_no_number_is_told_as_a_result(tmp_path, accuracy, listeners):
+def test_nothing_that_is_no_number_is_reported_as_a_result(tmp_path, accuracy, listeners):
     """All right, all wrong, all alike; one listener, two, several."""
     groups = [ListenerRow(listener=str(k + 1), group="ab"[k % 2]) for k in range(listeners)]
     found = analyse(answers(listeners, 3, accuracy=accuracy, network=1.0), groups, **FAST)

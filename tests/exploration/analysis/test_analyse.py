@@ -107,7 +107,7 @@ def test_the_decision_is_of_the_task():
         analyse([])
 
 
-def test_sounds_made_for_one_trial_are_told_together():
+def test_sounds_made_for_one_trial_are_reported_together():
     """In thirds of octaves from 1: 2^(-1/3) = 0.793701, 2^(-2/3) = 0.629961."""
     one = next(trial for trial in explored()[0] if trial.kind == "main")
     made = {"online": (0.64, 0.62, 0.75, 0.8), "ladder": (0.8, 0.66), "fallback": (0.66,)}

@@ -34,11 +34,11 @@ def test_means_and_their_intervals():
     for layer, values, left_out in (("relu0", FIRST, 0), ("relu2", SECOND, 1)):
         logs = np.log(values)
         low, high = scipy.stats.t.interval(0.95, len(logs) - 1, logs.mean(), scipy.stats.sem(logs))
-        told = means[layer, "", "threshold"]
-        assert (told.value, told.low, told.high) == pytest.approx(tuple(np.exp([logs.mean(), low, high])))
-        assert (told.dimensions, told.left_out) == (len(values), left_out)
-        assert means[layer, "", "modulation"].high == pytest.approx(told.high**2)
-        assert means[layer, "", "snr_db"].low == pytest.approx(10 - 20 * math.log10(told.high))
+        reported = means[layer, "", "threshold"]
+        assert (reported.value, reported.low, reported.high) == pytest.approx(tuple(np.exp([logs.mean(), low, high])))
+        assert (reported.dimensions, reported.left_out) == (len(values), left_out)
+        assert means[layer, "", "modulation"].high == pytest.approx(reported.high**2)
+        assert means[layer, "", "snr_db"].low == pytest.approx(10 - 20 * math.log10(reported.high))
     assert means["relu0", "+", "threshold"].value == pytest.approx((0.2 * 0.5) ** 0.5)
     one = means["relu2", "-", "snr_db"]
     assert (one.value, one.low, one.high, one.dimensions) == (pytest.approx(10 - 20 * math.log10(0.9)), None, None, 1)
@@ -47,12 +47,12 @@ def test_means_and_their_intervals():
 def test_differences_are_welchs():
     differences = {each.unit: each for each in layer_differences(ROWS)}
     test = scipy.stats.ttest_ind(np.log(FIRST), np.log(SECOND), equal_var=False)
-    told, around = differences["threshold"], test.confidence_interval()
-    assert (told.first, told.second) == ("relu0", "relu2")
-    assert told.value == pytest.approx(np.exp(np.mean(np.log(FIRST)) - np.mean(np.log(SECOND))))
-    assert (told.low, told.high, told.p) == pytest.approx((np.exp(around.low), np.exp(around.high), test.pvalue))
+    reported, around = differences["threshold"], test.confidence_interval()
+    assert (reported.first, reported.second) == ("relu0", "relu2")
+    assert reported.value == pytest.approx(np.exp(np.mean(np.log(FIRST)) - np.mean(np.log(SECOND))))
+    assert (reported.low, reported.high, reported.p) == pytest.approx((np.exp(around.low), np.exp(around.high), test.pvalue))
     assert differences["snr_db"].p == pytest.approx(test.pvalue)
-    assert differences["snr_db"].value == pytest.approx(-20 * math.log10(told.value))
+    assert differences["snr_db"].value == pytest.approx(-20 * math.log10(reported.value))
 
 
 def test_values_that_are_not_there():

@@ -1,4 +1,4 @@
-"""Thresholds of groups of answers: what they are in physical units, how certain, and what is told of those that are none."""
+"""Thresholds of groups of answers: what they are in physical units, how certain, and what is reported of those that are none."""
 
 import math
 
@@ -37,7 +37,7 @@ def answers(right, *, dimension=ONE, listener="1", of=20, changes=tiny_listeners
 
 
 def test_physical_units_are_read_where_the_threshold_is():
-    """Both references have the same SNR for the same wish, and one reaches twice as far: at a change x, SNRs differ by 6 dB."""
+    """Both references have the same SNR for the same request, one reaches twice as far: at a change x, SNRs are 6 dB apart."""
     (row,) = thresholds(answers((10, 11, 12, 14, 17, 19, 20, 20)), DECISION, resamples=0).rows
     assert (row.dimension, row.layer, row.component, row.sign) == (ONE, "relu0", 1, "-")
     assert (row.listener, row.listeners, row.references, row.trials, row.correct, row.flag) == ("", 1, 2, 160, 123, "")
@@ -102,13 +102,13 @@ def test_what_the_procedure_tells_is_of_sounds_that_went_its_way():
         msgspec.structs.replace(of, trial=k, reached=x, correct=y) for k, (x, y) in enumerate(zip(reached, right, strict=True))
     ]
 
-    def told(trials):
+    def reported(trials):
         return thresholds(trials, DECISION, procedures={ONE: staircase}, resamples=0).rows[0].procedure
 
-    assert told(straight) == pytest.approx((0.4 * 0.8) ** 0.5)
+    assert reported(straight) == pytest.approx((0.4 * 0.8) ** 0.5)
     for trial, gone in ((4, -0.1), (6, 0.1)):  # one valley goes the other way, another lower than was wished
         straight[trial] = msgspec.structs.replace(straight[trial], reached=gone)
-    assert told(straight) == pytest.approx(((0.4 * 0.1) ** 0.5 * 0.8) ** 0.5)
+    assert reported(straight) == pytest.approx(((0.4 * 0.1) ** 0.5 * 0.8) ** 0.5)
 
 
 def test_who_ran_into_the_end_of_a_range_is_counted():
@@ -174,7 +174,7 @@ def test_sounds_that_went_the_other_way_are_left_out():
         thresholds(backwards, DECISION)
 
 
-def test_a_dimension_whose_sounds_all_went_the_other_way_is_told():
+def test_a_dimension_whose_sounds_all_went_the_other_way_is_reported():
     trials = answers((10, 11, 12, 14, 17, 19, 20, 20))
     lost = [msgspec.structs.replace(each, dimension="relu4/0/-", reached=-each.reached) for each in trials]
     first, second = thresholds([*trials, *lost], DECISION, resamples=20).rows

@@ -103,9 +103,9 @@ def test_forms_of_checkpoints(tmp_path):
 def test_weights_that_no_command_could_be_told_to_trust(tmp_path):
     network = models.squeezenet1_1(num_classes=5)
     torch.save(network, tmp_path / "whole.pt")
-    with pytest.raises(am.AudioMetamerError, match=r"asks for .* and \d more\. .* save its state dict alone") as told:
+    with pytest.raises(am.AudioMetamerError, match=r"asks for .* and \d more\. .* save its state dict alone") as reported:
         am.load_model(f"torchvision:squeezenet1_1@{tmp_path / 'whole.pt'}")
-    assert "--trust" not in str(told.value)
+    assert "--trust" not in str(reported.value)
     with torch.no_grad():
         network.classifier[1].bias[2] = torch.nan
     torch.save(network.state_dict(), tmp_path / "nan.pt")

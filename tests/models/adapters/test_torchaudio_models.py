@@ -79,6 +79,6 @@ def test_what_there_is_not():
         am.load_model("torchaudio:HUBERT_TINY")
 
 
-def test_train_mode_is_told():
+def test_train_mode_is_reported():
     with pytest.raises(am.AudioMetamerError, match="Wav2Vec2Model is in train mode"):
         torchaudio_models.wrap(small(), normalized=False)

@@ -155,7 +155,7 @@ def test_a_control_is_made_by_its_configuration(tmp_path):
     assert [key for key in own if torch.equal(own[key], anew[key]) and own[key].unique().numel() > 1] == []
 
 
-def test_feature_extractors_of_numpy_are_told():
+def test_feature_extractors_of_numpy_are_reported():
     for name, message in (
         ("detached_whisper", "no gradient reaches the input of WhisperOfNumpy: its output is detached"),
         ("numpy_whisper", "WhisperOfNumpy fails on noise of shape .*requires grad"),
