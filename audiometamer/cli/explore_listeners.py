@@ -12,7 +12,6 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import pluralize
 from audiometamer.exploration.build import build as build_folder
-from audiometamer.exploration.design import read_exploration_design
 from audiometamer.exploration.folder import read_exploration, served_exploration
 from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.io.resources import COMMAND
@@ -45,8 +44,8 @@ def build(design: Path, key: Path | None, out: Path) -> None:
         f"{pluralize(settings.listeners, 'listener')}, each with {settings.ladder.each} of "
         f"{pluralize(len(schedule.dimensions), 'dimension')}: {out}"
     )
-    serving.print_open_ends(read_exploration_design(design), out)
-    click.echo(f"key, for your eyes alone: {out / layout.NAMES_KEY}")
+    serving.print_open_ends(built.design, out)
+    click.echo(f"key, for your eyes only: {out / layout.NAMES_KEY}")
     click.echo(f"links for listeners: audiometamer experiment links {out}   secret of the results page: {out / layout.SECRET}")
 
 

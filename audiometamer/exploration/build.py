@@ -40,10 +40,13 @@ class BuiltExploration(NamedTuple):
         Sequence with the design as written in the folder.
     stimuli : int
         Number of moved signals that were copied.
+    design : ExplorationDesign
+        Design as its author wrote it.
     """
 
     sequence: ExplorationSequence
     stimuli: int
+    design: ExplorationDesign
 
 
 def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExploration:
@@ -70,7 +73,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExplorati
     """
     if out.exists():
         raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
-    settings = read_exploration_design(design)
+    written = settings = read_exploration_design(design)
     draws = keyed_draws(settings.seed, key)
     with error_context(design, "ladder.folder"):
         ladder = read_ladder(design.parent / settings.ladder.folder, strict=True)
@@ -91,7 +94,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExplorati
         write_texts(folder, design, settings)
         write_page(folder / layout.PAGE, read_sentences(design, settings))
         _write_lists(folder, settings, resolved, draws)
-    return BuiltExploration(ExplorationSequence(out, resolved, chosen.relocated(out / LADDER), draws), len(chosen.all))
+    return BuiltExploration(ExplorationSequence(out, resolved, chosen.relocated(out / LADDER), draws), len(chosen.all), written)
 
 
 def _write_lists(folder: Path, settings: ExplorationDesign, resolved: ExplorationDesign, draws: Draws) -> None:

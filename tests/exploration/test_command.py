@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from command_line import refused
-from tiny_built import write_design
+from tiny_built import DESIGN, write_design
 
 from audiometamer.cli import main, serving
 from audiometamer.exploration import build as building
@@ -22,6 +22,15 @@ def test_build_tells_what_will_be_explored(tmp_path, capsys, monkeypatch):
     assert "4 listeners, each with 3 of 3 dimensions: exp" in reported
     assert "the consent is an example that no ethics committee has seen: exp/texts/consent.md" in reported
     assert "exp exists; nothing is overwritten" in refused(capsys, "explore", "build", "design.toml", "--out", "exp")
+
+
+def test_a_design_of_before_is_read_once_with_one_notice(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(building, "write_page", lambda folder, _sentences: folder.mkdir())
+    path = write_design(tmp_path, DESIGN.replace("max_trials", "most_trials"))
+    assert main(["explore", "build", str(path), "--out", str(tmp_path / "exp")]) == 0
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("procedure.most_trials is now called max_trials") == 1
+    assert "max_trials = 12" in (tmp_path / "exp" / "design.toml").read_text()
 
 
 def test_links_and_tables_are_those_of_any_experiment(exploration, tmp_path, capsys):
