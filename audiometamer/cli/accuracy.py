@@ -56,7 +56,7 @@ def test_model(
     model_name: str, data: tuple[str, ...], splits: tuple[str, ...], snrs: tuple[float, ...], attacks: tuple[str, ...],
     attack_steps: int, seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Measure the accuracy of MODEL by task: in quiet, low-passed at 4 kHz, in background at each SNR.
+    """Measure the accuracy of MODEL by task: in quiet, below 4 kHz, in background at each SNR.
 
     Backgrounds are the last fifth of the data sets' backgrounds, reserved for tests; without any, pink noise is used.
     """

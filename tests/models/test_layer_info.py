@@ -229,7 +229,7 @@ def test_a_layer_that_only_some_signals_reach_fails_no_metamer_of_another():
 def test_the_command_says_what_is_left_out_and_where_the_batch_was(capsys):
     assert main(["layers", "own_networks:time_first"]) == 0
     listed = " ".join(capsys.readouterr().out.split())
-    assert "batch in dimension 1, counted from 0, and moved to the front: rnn[0], rnn[1.0], rnn[1.1]" in listed
+    assert "batch in dimension 1 (counted from 0), moved to the front: rnn[0], rnn[1.0], rnn[1.1]" in listed
     assert "49 × 4" in listed
     assert main(["layers", "own_networks:blocks"]) == 0
     assert " blocks is a ModuleList, a container that is never called itself" in " ".join(capsys.readouterr().out.split())
