@@ -14,6 +14,7 @@ def word():
     return am.load_model("cochresnet-word")
 
 
+@pytest.mark.programs
 def test_activations_and_gradients_are_those_of_the_model(word):
     tap = word.tap("layer1")
     signals = (0.1 * torch.randn(2, *word.signal_shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
@@ -25,6 +26,7 @@ def test_activations_and_gradients_are_those_of_the_model(word):
     assert am.similarity(*gradients)["snr_db"] > 50  # a max-pool may choose another of two equal maxima
 
 
+@pytest.mark.programs
 def test_a_metamer_made_so_is_one(tiny, tiny_clip):
     (metamer,) = am.synthesize(tiny, tiny_clip, "relu1", compiled=True)
     (plain,) = am.synthesize(tiny, tiny_clip, "relu1")
