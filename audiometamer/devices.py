@@ -23,11 +23,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).cpu()  # fails for a device without memory, such as meta
-    except (
-        RuntimeError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:  # torch asserts that it was built with support for the device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built for the device
         raise AudioMetamerError(f"device {name!r} is not available here: {first_line(error).partition('. ')[0]}") from error
     return device
 

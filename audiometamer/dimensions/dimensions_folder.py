@@ -73,7 +73,7 @@ def check_existing(
     existing: Iterable[Dimensions],
     model: Model,
     bank: Iterable[Clip],
-    settings: ComponentSettings = ComponentSettings(),  # noqa: B008
+    settings: ComponentSettings = ComponentSettings(),  # noqa: B008 (frozen)
 ) -> None:
     """Raise if `find_dimensions` would not find these dimensions.
 

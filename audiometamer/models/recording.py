@@ -16,7 +16,7 @@ from audiometamer.models.model import Model
 
 
 @overload
-def record(module: nn.Module, inputs: Tensor, layers: str, *, straight_through: bool = False) -> Tensor: ...  # type: ignore[overload-overlap]
+def record(module: nn.Module, inputs: Tensor, layers: str, *, straight_through: bool = False) -> Tensor: ...  # type: ignore[overload-overlap]  # str is a Sequence[str]
 
 
 @overload

@@ -95,7 +95,10 @@ def d_prime(proportion: ArrayLike, *, task: str, lapse: float = 0.0) -> Values:
     def solved(target: float) -> float:
         if target == found.guess:
             return 0.0
-        excess = lambda d: float(proportion_correct(d, task=task, lapse=lapse)) - target  # noqa: E731
+
+        def excess(d: float) -> float:
+            return float(proportion_correct(d, task=task, lapse=lapse)) - target
+
         return float(scipy.optimize.brentq(excess, 0.0, _MAX_D_PRIME, xtol=1e-12))
 
     return np.vectorize(solved, otypes=[float])(p)

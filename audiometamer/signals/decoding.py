@@ -216,7 +216,7 @@ class _Piped(Sound):
             found += piece
         return bytes(found)
 
-    def _from(self, first: int) -> tuple[int, Iterator[Samples]]:  # noqa: ARG002
+    def _from(self, first: int) -> tuple[int, Iterator[Samples]]:  # noqa: ARG002 (a pipe has only its beginning)
         return 0, self._blocks()
 
     def _blocks(self) -> Iterator[Samples]:
