@@ -28,8 +28,8 @@ _MIN_RANGE = 20.0  # dB between loud and soft moments of running speech; less is
 _MAX_SILENCE = 0.5  # s of digital silence in running speech, where a recording began within the clip
 _NAMES = frozenset(
     (
-        "alice", "andy", "bill", "billy", "david", "jack", "jayme", "kate", "layla", "lilly", "lucy", "lynda", "mandy", "mark", "marvin",
-        "mary", "mike", "peter", "sandy", "sheila", "tina",
+        "alice", "andy", "bill", "billy", "david", "jack", "jayme", "kate", "layla", "lilly", "lucy", "lynda", "mandy", "mark",
+        "marvin", "mary", "mike", "peter", "sandy", "sheila", "tina",
     )
 )  # fmt: skip
 _SAME_SOUND = frozenset(("there", "here", "know"))  # as their, hear and no, which are kept
