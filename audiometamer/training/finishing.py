@@ -12,7 +12,7 @@ from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import WeightsCard
 from audiometamer.models.model_folder import save_weights
 from audiometamer.training import testing
-from audiometamer.training.corpus import TrainingSet
+from audiometamer.training.excerpts import TrainingSet
 from audiometamer.training.run import (
     TRAINING_SHARE,
     TrainingRun,
