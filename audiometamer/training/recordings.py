@@ -14,6 +14,7 @@ from audiometamer.signals.audio import file_duration, read_samples
 Samples = NDArray[np.float32]
 SPLITS = ("train", "valid", "test", "background")
 NO_LABELS: Mapping[str, tuple[str, ...]] = {}
+NO_GROUPS: Mapping[str, str] = {}
 
 
 class Recording(Protocol):
@@ -30,6 +31,10 @@ class Recording(Protocol):
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
         """Names of classes by task; tasks without a label are missing."""
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """What its data set says of it, by column: its source, its voice and the like."""
 
     @property
     def background(self) -> "Recording | None":
@@ -57,6 +62,7 @@ class AudioFile:
     split: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_LABELS)
     background: None = None
+    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
 
     @property
     def name(self) -> str:
@@ -81,6 +87,7 @@ class AudioPart:
     start: float
     stop: float
     background: None = None
+    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
 
     @property
     def name(self) -> str:
