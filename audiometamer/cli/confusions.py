@@ -1,5 +1,6 @@
 """``audiometamer confusions``: do networks make the listeners' confusions?"""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def confusions(
             corpus, models, task=task, batch_size=batch_size, permutations=permutations, resamples=resamples, splits=splits,
             seed=seed, progress=tracker,
         )  # fmt: skip
-        write_confusions(found, table)
         for network in found:
             write_tokens(network, out / f"tokens_{safe_name(network.network)}.tsv")
             draw_confusions(network, out / f"confusions_{safe_name(network.network)}.png")
+        write_confusions(found, table)
     for network in found:
         _print_network(network)
     click.echo(f"{table}, and the tokens and a figure of each network beside it")
@@ -88,9 +89,8 @@ def _print_network(found: NetworkConfusions) -> None:
         "responses"
     )
     table = plain_table("measure", numbers=("network", "95 % interval", "chance", "p", "listeners", "tokens"))
-    shown = ("network_accuracy", *MEASURES, CORRELATION)
     accuracy = found.row("listener_accuracy", HEARD)
-    for measure in shown:
+    for measure in ("network_accuracy", *MEASURES, CORRELATION):
         row = found.row(measure, HEARD)
         if row is not None:
             listeners = accuracy.value if measure == "network_accuracy" and accuracy is not None else row.listeners
@@ -102,10 +102,10 @@ def _cells(row: ConfusionRow, listeners: float) -> Sequence[str]:
     unit = " %" if row.measure in _PERCENTAGES else ""
 
     def text(value: float) -> str:
-        if value != value:
+        if math.isnan(value):
             return ""
         return f"{100 * value:.1f}" if unit else f"{value:.2f}"
 
-    interval = f"{text(row.low)} to {text(row.high)}" if row.low == row.low else ""
-    p = "" if row.p != row.p else f"{row.p:.3f}"
+    interval = "" if math.isnan(row.low) else f"{text(row.low)} to {text(row.high)}"
+    p = "" if math.isnan(row.p) else f"{row.p:.3f}"
     return f"{text(row.value)}{unit}", interval, text(row.chance), p, text(listeners), str(row.tokens)

@@ -19,7 +19,7 @@ import numpy as np
 
 from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.io.tables import TableRow, read_table
-from audiometamer.signals.audio import read_samples
+from audiometamer.signals.audio import MAX_SECONDS, read_samples
 from audiometamer.signals.resampling import resample
 from audiometamer.training.mixing import mix
 from audiometamer.training.recordings import Samples, checked
@@ -29,7 +29,9 @@ _PUBLISHED = (
     "ID", "Masker", "SNR", "Speaker", "Target", "Responses", "Counts", "Confusion", "Target-Arpabet", "Confusion-Arpabet",
 )  # fmt: skip
 _PLAIN = ("path", "target", "responses")
-_RESPONSE = re.compile(r"(.*\S)\s*:\s*([1-9]\d*)")
+_COUNT = r"[1-9][0-9]{0,5}"
+_RESPONSE = re.compile(rf"(.*\S)\s*:\s*({_COUNT})")
+_DECIBELS = (-200.0, 200.0)  # as in recipes
 
 
 class TokenSounds(NamedTuple):
@@ -207,14 +209,14 @@ def _table_of(path: Path) -> Path:
 
 def _published_token(table: Path, row: TableRow) -> Token:
     words, counts = row["Responses"].split("|"), row["Counts"].split()
-    if len(words) != len(counts) or not all(count.isdecimal() for count in counts):
+    if len(words) != len(counts) or not all(re.fullmatch(_COUNT, count) for count in counts):
         raise AudioMetamerError(
             f"{table}, line {row.line}: {len(words)} Responses have the Counts {row['Counts']!r}; each needs a number"
         )
     return Token(
         row["ID"], table.parent / "confusionWavs" / f"T_{row['ID']}.wav", _word(row["Target"]),
         _summed(zip(words, map(int, counts), strict=True)), _word(row["Confusion"]), row["Speaker"], row["Masker"],
-        _number(table, row, "SNR"), two_channels=True,
+        _number(table, row, "SNR", _DECIBELS), two_channels=True,
     )  # fmt: skip
 
 
@@ -228,7 +230,7 @@ def _plain_token(table: Path, row: TableRow) -> Token:
         )
     responses = _summed((match[1], int(match[2])) for match in found if match)
     target, masker = _word(row["target"]), row.get("masker", "").strip()
-    snr = _number(table, row, "snr") if row.get("snr") else math.nan
+    snr = _number(table, row, "snr", _DECIBELS) if row.get("snr") else math.nan
     if masker and math.isnan(snr):
         raise AudioMetamerError(f"{table}, line {row.line}: a masker without an snr; give the dB at which it is added")
     masker_path = table.parent / masker if masker else None
@@ -236,7 +238,7 @@ def _plain_token(table: Path, row: TableRow) -> Token:
         row["path"], table.parent / row["path"], target, responses,
         _word(row.get("confusion", "")) or _most_frequent_error(target, responses), row.get("talker", ""),
         masker_path.stem if masker_path else "", snr, masker_path=masker_path,
-        onset=_number(table, row, "onset") if row.get("onset") else 0.0,
+        onset=_number(table, row, "onset", (0.0, MAX_SECONDS)) if row.get("onset") else 0.0,
     )  # fmt: skip
 
 
@@ -252,13 +254,14 @@ def _word(text: str) -> str:
     return text.strip().casefold()
 
 
-def _number(table: Path, row: TableRow, column: str) -> float:
+def _number(table: Path, row: TableRow, column: str, limits: tuple[float, float]) -> float:
     try:
         number = float(row[column])
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise AudioMetamerError(f"{table}, line {row.line}: {column} is {row[column]!r}; it must be a number")
+    if not limits[0] <= number <= limits[1]:
+        low, high = limits
+        raise AudioMetamerError(f"{table}, line {row.line}: {column} is {row[column]!r}; it must be from {low:g} to {high:g}")
     return number
 
 

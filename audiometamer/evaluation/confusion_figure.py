@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHARES = {
-    "confusion_share": "listeners' confusion,\nwhere the network is wrong",
-    "agreement": "listeners who gave\nthe network's answer",
-    "confusion_percentile": "words less probable\nthan the confusion",
+    "confusion_share": "wrong answers\nthat are listeners'\nconfusions",
+    "agreement": "listeners who\ngave the network's\nanswer",
+    "confusion_percentile": "control words\nless probable than\nthe confusion",
 }
 
 
@@ -33,7 +33,7 @@ def draw_confusions(found: NetworkConfusions, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(14, 4.6), layout="constrained")
+    figure = Figure(figsize=(13, 5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     _accuracy(left, found.rows)
     _tokens(middle, found)
@@ -51,14 +51,14 @@ def _accuracy(axes: "Axes", rows: Sequence[ConfusionRow]) -> None:
         for measure, who in (("network_accuracy", "network"), ("listener_accuracy", "listeners")):
             own = [row for row in conditions if (row.masker, row.measure) == (masker, measure)]
             line = [row for row in own if math.isfinite(row.snr)] or own
-            positions = [row.snr if math.isfinite(row.snr) else 0.0 for row in line]
             shift = 0.06 * (k + (who == "network") / 2)
+            positions = [shift + (row.snr if math.isfinite(row.snr) else 0.0) for row in line]
             style = line_style(k) | {"linestyle": "-" if who == "network" else "--"}
             filled = {} if who == "network" else {"markerfacecolor": "white"}
-            _percentages(axes, np.array(positions) + shift, line, **style, **filled, markersize=5, label=f"{masker}: {who}")
+            _percentages(axes, positions, line, **style, **filled, markersize=5, label=f"{masker}: {who}")
     axes.set(xlabel="signal-to-noise ratio (dB)", ylabel="right (%)", ylim=(-3, 103))
     if conditions:
-        axes.legend(fontsize=8, frameon=False)
+        _legend_above(axes, columns=3)
     tidy(axes)
 
 
@@ -79,12 +79,14 @@ def _tokens(axes: "Axes", found: NetworkConfusions) -> None:
 
 def _shares(axes: "Axes", found: NetworkConfusions) -> None:
     """Network, network in quiet, chance and listeners, for each measure that is a proportion."""
-    for k, measure in enumerate(_SHARES):
-        row, quiet = found.row(measure, HEARD), found.row(measure, QUIET)
+    rows = {measure: found.row(measure, HEARD) for measure in _SHARES}
+    labelled = next((measure for measure, row in rows.items() if row is not None), None)
+    for k, (measure, row) in enumerate(rows.items()):
         if row is None:
             axes.text(k, 50, "no token", ha="center", va="center", fontsize=8, color="0.4")
             continue
-        first = {"label": None} if k else {}
+        quiet = found.row(measure, QUIET)
+        first: dict[str, Any] = {} if measure == labelled else {"label": None}
         band = {"color": "0.8", "label": "chance (95 %)"} | first
         axes.bar(k, 100 * (row.chance_high - row.chance_low), 0.7, 100 * row.chance_low, **band)
         axes.hlines(100 * row.chance, k - 0.35, k + 0.35, color="0.5", linewidth=1)
@@ -96,11 +98,16 @@ def _shares(axes: "Axes", found: NetworkConfusions) -> None:
         axes.plot([k], [100 * row.listeners], **style)
     axes.set_xticks(range(len(_SHARES)), _SHARES.values(), fontsize=8)
     axes.set(ylabel="%", ylim=(-3, 103), xlim=(-0.5, len(_SHARES) - 0.5))
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    if axes.get_legend_handles_labels()[0]:
+        _legend_above(axes, columns=2)
     tidy(axes)
 
 
-def _percentages(axes: "Axes", positions: Sequence[float], rows: Sequence[ConfusionRow], **style: object) -> None:
+def _legend_above(axes: "Axes", *, columns: int) -> None:
+    axes.legend(fontsize=8, frameon=False, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
+def _percentages(axes: "Axes", positions: Sequence[float], rows: Sequence[ConfusionRow], **style: Any) -> None:
     """Percentages with their intervals."""
     value, low, high = (100 * np.array([getattr(row, name) for row in rows]) for name in ("value", "low", "high"))
     errors = np.nan_to_num(np.maximum([value - low, high - value], 0))

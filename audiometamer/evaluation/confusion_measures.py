@@ -150,7 +150,8 @@ class Predictions(NamedTuple):
 
     def token(self, k: int) -> "Predictions":
         """Those of one token."""
-        return Predictions(*(values[k : k + 1] for values in self))
+        one = slice(k, k + 1)
+        return Predictions(self.log_p[one], self.answers[one], self.wrong[one])
 
 
 def response_counts(tokens: Sequence[Token], vocabulary: Vocabulary) -> FloatArray:

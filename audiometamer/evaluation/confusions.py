@@ -25,6 +25,7 @@ from audiometamer.evaluation.confusion_measures import (
 )
 from audiometamer.evaluation.confusion_table import CORRELATION, HEARD, QUIET, ConfusionRow, NetworkConfusions
 from audiometamer.evaluation.judging import Judge
+from audiometamer.io.integers import as_seed
 from audiometamer.models.model import Model
 from audiometamer.statistics.arrays import FloatArray
 from audiometamer.statistics.bootstrap import Bootstrap, IntervalEstimate
@@ -86,6 +87,7 @@ def compare_confusions(
         If a model has no labels, knows none of the targets, has a talker of the corpus among its labels, or takes less than the
         tokens last.
     """
+    seed = as_seed(seed)
     names = [model.name for model in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise AudioMetamerError(f"several models have the name {twice[0]!r}; each must have its own")
