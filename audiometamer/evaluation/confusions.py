@@ -86,6 +86,20 @@ def compare_confusions(
     AudioMetamerError
         If a model has no labels, knows none of the targets, has a talker of the corpus among its labels, or takes less than the
         tokens last.
+
+    Examples
+    --------
+    A network of two words, which answers the one whose half of the sound is the higher.
+
+    >>> import audiometamer as am, tempfile
+    >>> from pathlib import Path
+    >>> halves = am.Model(torch.nn.AvgPool1d(4).eval(), sample_rate=8, duration=1.0, level=None, labels=["early", "late"])
+    >>> path = Path(tempfile.mkdtemp()) / "sound.wav"
+    >>> am.write_wav(path, np.array([0, 0, 0, 0, 1, 0, 0, 0], dtype=np.float32), 8)
+    >>> corpus = Corpus(path, [Token("first", path, "early", {"late": 9, "early": 6}, confusion="late")])
+    >>> (found,) = compare_confusions(corpus, [halves])
+    >>> found.row("confusion_share", "masker").value, found.row("agreement", "masker").value
+    (1.0, 0.6)
     """
     seed = as_seed(seed)
     names = [model.name for model in models]

@@ -1,5 +1,6 @@
 """Networks against listeners, with a network whose answers can be read off the samples: everything worked out on paper."""
 
+import doctest
 import math
 
 import matplotlib.image
@@ -9,11 +10,25 @@ from tiny_confusions import TOKENS, samples, write_corpus
 from tiny_evaluation import LETTERS, echo, stranger_model
 
 import audiometamer as am
-from audiometamer.evaluation import compare_confusions, draw_confusions, read_corpus
+from audiometamer.evaluation import (
+    compare_confusions,
+    confusion_corpus,
+    confusion_measures,
+    confusions,
+    draw_confusions,
+    read_corpus,
+)
 from audiometamer.evaluation.confusion_measures import CONTROLS, Listeners, Vocabulary, _controls
 from audiometamer.io.tables import read_table
 
 SETTINGS = {"permutations": 200, "resamples": 200, "splits": 20}
+
+
+@pytest.mark.parametrize("module", [confusion_corpus, confusion_measures, confusions], ids=lambda module: module.__name__)
+def test_examples(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 @pytest.fixture
