@@ -1,7 +1,7 @@
 """The card of a model, its ``model.toml``: everything needed to build it and to judge it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,6 +10,8 @@ from audiometamer.io.label_files import checked_labels
 from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import check_number_range, parse_toml
+
+WeightsDtype = Literal["float32", "float16"]  # on disk; networks compute in float32
 
 
 class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from audiometamer.io.files import atomic_write
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import WeightsCard
-from audiometamer.models.model_folder import save_weights
+from audiometamer.models.model_folder import load_state, save_weights, stored_state
 from audiometamer.training import testing
 from audiometamer.training.run import (
     TRAINING_SHARE,
@@ -25,6 +25,7 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
     """Test the network and write the model's folder, the card last."""
     recipe, corpus, out, model = run.recipe, run.corpus, run.out, run.model
     model.eval().requires_grad_(False)
+    load_state(model.network, stored_state(model.network, recipe.weights_dtype), recipe.name)  # what is tested is what is saved
     conditions = testing.conditions(recipe.test_snrs, recipe.test_adversaries)
     share = 1 - TRAINING_SHARE
     scores, confusions = testing.measure(
@@ -47,9 +48,10 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
         names=(unbalanced.recordings[k].name for k in unbalanced.order(recipe.epochs)),
     )
     null.save(out / "null.json")
+    weights = out / "weights.safetensors"
     card = msgspec.structs.replace(
         run.card,
-        weights=WeightsCard("weights.safetensors", save_weights(model.network, out / "weights.safetensors")),
+        weights=WeightsCard(weights.name, save_weights(model.network, weights, dtype=recipe.weights_dtype)),
         accuracy=msgspec.to_builtins(scores),
         training={
             "seed": recipe.seed,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.io.label_files import read_label_file
-from audiometamer.training.recordings import Recording, Samples, checked
+from audiometamer.training.recordings import NO_GROUPS, Recording, Samples, checked
 
 SAMPLE_RATE = 20_000
 LABEL_FILE = "word_and_speaker_encodings_jsinv3.pckl"
@@ -131,6 +131,10 @@ class _Row:
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
         return self.table.classes_of(self.row) if self.dataset == _SIGNAL else self.table.sounds_of(self.row)
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        return NO_GROUPS
 
     @property
     def background(self) -> Recording | None:

@@ -14,6 +14,7 @@ from audiometamer.signals.audio import file_duration, read_samples
 Samples = NDArray[np.float32]
 SPLITS = ("train", "valid", "test", "background")
 NO_LABELS: Mapping[str, tuple[str, ...]] = {}
+NO_GROUPS: Mapping[str, str] = {}
 
 
 class Recording(Protocol):
@@ -30,6 +31,10 @@ class Recording(Protocol):
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
         """Names of classes by task; tasks without a label are missing."""
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """What the data set's table says of it, by column: its source, the group of its speaker; empty cells are missing."""
 
     @property
     def background(self) -> "Recording | None":
@@ -56,6 +61,7 @@ class AudioFile:
     path: Path
     split: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_LABELS)
+    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
     background: None = None
 
     @property
@@ -80,6 +86,7 @@ class AudioPart:
     labels: Mapping[str, tuple[str, ...]]
     start: float
     stop: float
+    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
     background: None = None
 
     @property

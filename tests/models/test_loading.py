@@ -12,7 +12,7 @@ import torch
 
 import audiometamer as am
 from audiometamer.jobs.workers import interruptible
-from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
+from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard, read_card
 from audiometamer.models.model_folder import build_model, save_weights
 
 
@@ -36,6 +36,22 @@ def test_a_folder_is_loaded(folder):
     assert model.layers == ("cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final")
     assert model.weights_sha256() == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     assert not any(m.training for m in model.network.modules())
+
+
+def test_weights_in_half_precision(folder):
+    """Half the file; kernels come back rounded to 11 bits, the rest exactly, all of it in float32."""
+    card = read_card(folder)
+    network, path = am.load_model(folder).network, folder / "weights.safetensors"
+    size = path.stat().st_size
+    card.weights.sha256 = save_weights(network, path, dtype="float16")
+    (folder / "model.toml").write_bytes(msgspec.toml.encode(card))
+    assert path.stat().st_size < 0.6 * size
+    before, after = network.state_dict(), am.load_model(folder).network.state_dict()
+    assert {t.dtype for t in after.values()} == {torch.float32, torch.int64}
+    for name, tensor in before.items():
+        expected = tensor.numpy().astype("float16").astype("float32") if tensor.ndim > 1 else tensor.numpy()
+        assert (after[name].numpy() == expected).all(), name
+    assert (after["conv0.weight"] != before["conv0.weight"]).any()
 
 
 @pytest.mark.parametrize(

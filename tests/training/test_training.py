@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from copy import deepcopy
 from types import SimpleNamespace
 
 import msgspec
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 from tiny_training import RECIPE
 
 import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.training import run
+from audiometamer.training import finishing, run
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.recordings import AudioFile
@@ -428,6 +430,18 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
     recipe.write_text(text.replace("batch_size = 4", "batch_size = 4\nduration = 1.0").replace("epochs = 2", "epochs = 1"))
     out = train(recipe, [str(data)], tmp_path / "model", workers=0)
     assert am.load_model(out)(torch.zeros(1, 20_000))["word"].shape == (1, 2)
+
+
+def test_half_precision_is_what_is_tested(data, recipe, tmp_path, monkeypatch):
+    """The tests and the null distribution see the weights that are saved, not those before rounding."""
+    seen = []
+    seen_by = lambda model, *_, **__: seen.append(deepcopy(model.network.state_dict())) or ({}, {})  # noqa: E731
+    monkeypatch.setattr(finishing.testing, "measure", seen_by)
+    recipe.write_text(recipe.read_text().replace("epochs = 2", 'epochs = 1\nweights_dtype = "float16"'))
+    out = train(recipe, [str(data)], tmp_path / "model", workers=0)
+    saved = load_file(out / "weights.safetensors")
+    assert saved["conv0.weight"].dtype == torch.float16
+    assert all(torch.equal(tensor, saved[name].to(tensor.dtype)) for name, tensor in seen[0].items())
 
 
 @pytest.mark.parametrize(
