@@ -34,7 +34,7 @@ class Recording(Protocol):
 
     @property
     def groups(self) -> Mapping[str, str]:
-        """What the data set's table says of it, by column: its source, the group of its speaker; empty cells are missing."""
+        """What its data set says of it, by column: its source, its voice and the like."""
 
     @property
     def background(self) -> "Recording | None":
@@ -61,8 +61,8 @@ class AudioFile:
     path: Path
     split: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_LABELS)
-    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
     background: None = None
+    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
 
     @property
     def name(self) -> str:
@@ -86,8 +86,8 @@ class AudioPart:
     labels: Mapping[str, tuple[str, ...]]
     start: float
     stop: float
-    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
     background: None = None
+    groups: Mapping[str, str] = field(default_factory=lambda: NO_GROUPS)
 
     @property
     def name(self) -> str:

@@ -4,8 +4,8 @@ A data set is named by its path, if its layout can be recognised, or as ``KIND:P
 
 ``clips``
     A folder with ``clips.csv``, or a CSV file: columns ``path`` (relative to the file), ``split`` (train, valid, test or
-    background), and one for each task, with labels separated by ``;``, empty if unlabelled. Any column, such as ``source`` or
-    one that is no task, can name groups of recordings whose accuracy is reported apart.
+    background), and one for each task, with labels separated by ``;``, empty if unlabelled. Recipes and tests can also group
+    recordings by the values of any column, such as ``source``.
 ``tree``
     ``PATH/<split>/<class>/…`` with audio files at any depth; ``PATH/background/…`` without classes. The classes are words, or
     those of another task: ``tree.speaker:PATH``. Without folders of splits, ``PATH/<class>/…``: of each class, in the order of
@@ -40,8 +40,7 @@ _SPLIT_NAMES = {
 }  # fmt: skip
 _SPLITS = frozenset({"train", "valid", "test"})  # which show that a tree is divided into splits
 _SPEC = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(\.(?P<task>\w+))?:(?P<path>.+)")
-_NOT_GROUPS = {"path", "split", "seconds", "sample_rate", ""}
-_NOT_TASKS = {*_NOT_GROUPS, "source", "licence"}
+_NOT_TASKS = {"path", "split", "source", "licence", "seconds", "sample_rate", ""}
 
 
 def open_sources(specs: Sequence[str], notify: Callable[[str], None] = lambda _: None) -> list[Recording]:
@@ -148,8 +147,8 @@ def _clip(row: TableRow, table: Path) -> Recording:
         raise AudioMetamerError(f"{table}, line {row.line}: {path} is not a file")
     cells = {task: cell.split(";") for task, cell in row.items() if task not in _NOT_TASKS}
     labels = {task: tuple(name for label in cell if (name := label.strip())) for task, cell in cells.items()}
-    groups = {column: text for column, cell in row.items() if column not in _NOT_GROUPS and (text := cell.strip())}
-    return AudioFile(path, split, {task: names for task, names in labels.items() if names}, groups)
+    groups = {column: cell.strip() for column, cell in row.items() if column not in ("path", "split", "")}
+    return AudioFile(path, split, {task: names for task, names in labels.items() if names}, groups=groups)
 
 
 def _tree(path: Path, task: str) -> list[Recording]:

@@ -25,6 +25,7 @@ class Constant:
     background: "Constant | None" = None
     n_samples: int = 300
     samples: tuple = ()
+    groups: dict = field(default_factory=dict)
 
     @property
     def name(self):

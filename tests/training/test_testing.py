@@ -26,7 +26,7 @@ WORD, SOUNDS = ClassificationTask(("a", "b", "c")), ClassificationTask(("x", "y"
 class Sound:
     """A recording in memory."""
 
-    background = None
+    background, groups = None, {}
 
     def __init__(self, samples, split="test", **labels):
         self.samples, self.split = np.asarray(samples, dtype=np.float32), split
