@@ -24,7 +24,7 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"audiometamer"}
-    for name in ("models/cochcnn-word/model.toml", "models/cochcnn-word/weights.safetensors", "models/cochcnn-word/null.json",
+    for name in ("models/cochcnn-digits/model.toml", "models/cochcnn-digits/weights.safetensors", "models/cochcnn-digits/null.json",
                  "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):  # fmt: skip
         assert f"audiometamer/data/{name}" in names
     for ending in ("html", "css", "js"):
@@ -44,7 +44,7 @@ def test_it_works_installed_elsewhere(wheel, tmp_path):
     assert {p.name for p in site.iterdir() if not p.name.endswith(".dist-info")} == {"audiometamer", "bin"}
     code = (
         "import audiometamer as am; from audiometamer.io.resources import clips_folder\n"
-        "model = am.load_model('cochcnn-word')\n"
+        "model = am.load_model('cochcnn-digits')\n"
         "clip = am.read_clip(clips_folder() / 'words' / 'computer_slt.flac')\n"
         "print(am.__file__, model.label('word', int(model(clip.samples[None]).argmax())))"
     )
