@@ -24,8 +24,8 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"audiometamer"}
-    for name in ("models/cochcnn-digits/model.toml", "models/cochcnn-digits/weights.safetensors", "models/cochcnn-digits/null.json",
-                 "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):  # fmt: skip
+    digits = (f"models/cochcnn-digits/{file}" for file in ("model.toml", "weights.safetensors", "null.json"))
+    for name in (*digits, "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):
         assert f"audiometamer/data/{name}" in names
     for ending in ("html", "css", "js"):
         assert f"audiometamer/report/report.{ending}" in names

@@ -28,8 +28,8 @@ from audiometamer.models.model_folder import load_folder
 # Networks of the zoo by their names in version 0.1, until others bear these names; and those that no longer ship.
 RENAMED = {"cochcnn-word": "cochcnn-digits"}
 _GONE = {
-    "cochcnn-word-hann": "came with version 0.1; models/cochcnn-digits/recipe.toml with reduced_aliasing = true in the options of "
-    "the network trains it"
+    "cochcnn-word-hann": "came with version 0.1; models/cochcnn-digits/recipe.toml, with reduced_aliasing = true in the options "
+    "of its network, trains it"
 }
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 

@@ -121,7 +121,7 @@ def test_functions():
         "tiny_models:not_a_model": "not_a_model returns 3; it must return an am.Model or a module",
         "tiny_models:shapeless_module": "the Linear says neither sample_rate and duration nor signal_shape",
         "cochcnn-digit": r"no model 'cochcnn-digit' \(did you mean 'cochcnn-digits'\?\): it is not in the zoo \(cochcnn-digits, ",
-        "cochcnn-word-hann": "cochcnn-word-hann came with version 0.1; .* with reduced_aliasing = true .* trains it$",
+        "cochcnn-word-hann": "cochcnn-word-hann came with version 0.1; .* with reduced_aliasing = true in .* trains it$",
     }.items():
         with pytest.raises(am.AudioMetamerError, match=message):
             am.load_model(name)
