@@ -29,13 +29,20 @@ from audiometamer.training.train import train as train_model
     show_default="cores minus one",
     help="Number of processes that prepare batches.",
 )
-def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: int) -> None:
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that recipes with cached_epochs keep cochleagrams in, and can share.  [default: in OUT, deleted at the end]",
+)
+def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: int, cache: Path | None) -> None:
     """Train the network of a RECIPE, a TOML file or the name of a shipped one.
 
     After an interruption, rerun the same command to resume.
     """
     with tracked() as tracker:
-        folder = train_model(find_recipe(recipe), data, out, device=device, workers=workers, progress=tracker, notify=click.echo)
+        folder = train_model(
+            find_recipe(recipe), data, out, device=device, workers=workers, cache=cache, progress=tracker, notify=click.echo
+        )
     if not is_first_process():
         return
     card = read_card(folder)

@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.training.cochleagram_cache import CochleagramCache
 from audiometamer.training.corpus import TrainingBatch, TrainingSet
 
 
@@ -28,14 +29,20 @@ class BatchKeys(Sampler[tuple[int, int]]):
 class BatchesByKey(Dataset[Any]):
     """Batches by (epoch, step); an error in a clip is returned as a value, so that it is reported in one line."""
 
-    def __init__(self, training_set: TrainingSet, share: tuple[int, int]) -> None:
-        self.training_set, self.share = training_set, share
+    def __init__(self, training_set: TrainingSet, share: tuple[int, int], cache: CochleagramCache | None = None) -> None:
+        self.training_set, self.share, self.cache = training_set, share, cache
 
     def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | AudioMetamerError:
         try:
-            return self.training_set.batch(*key, share=self.share)
+            cached = self.cache.load(self.place(*key)) if self.cache is not None else None
+            return cached or self.training_set.batch(*key, share=self.share)
         except AudioMetamerError as error:
             return error
+
+    def place(self, epoch: int, step: int) -> str:
+        """Name of a batch in the cache: epoch, step, process and number of processes."""
+        epoch, step = self.training_set.place(epoch, step)
+        return f"{epoch}/{step}-{self.share[0]}-{self.share[1]}"
 
 
 def loaded_batches(loader: "DataLoader[Any]") -> Iterator[Any]:

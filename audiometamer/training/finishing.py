@@ -12,6 +12,7 @@ from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import WeightsCard
 from audiometamer.models.model_folder import load_state, save_weights, stored_state
 from audiometamer.training import testing
+from audiometamer.training.corpus import TrainingSet
 from audiometamer.training.run import (
     TRAINING_SHARE,
     TrainingRun,
@@ -19,6 +20,7 @@ from audiometamer.training.run import (
     make_test_set,
     make_training_set,
 )
+from audiometamer.training.selection import source_of
 
 
 def finish(run: TrainingRun, split: str, hours: float) -> None:
@@ -39,13 +41,12 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
         testing.draw_confusion(out / f"confusion-{safe_name(task)}.png", confusion, corpus.tasks[task].labels, title=title)
 
     run.progress(1 - share / 2, "null distribution")
-    unbalanced = make_training_set(recipe, corpus, balanced=None)  # every recording once
-    n_sounds = min(math.ceil((1 + math.sqrt(1 + 8 * recipe.null_pairs)) / 2), len(unbalanced))
+    natural, numbers = _natural_sounds(run)
     null = NullDistribution.measure(
         model,
-        (torch.from_numpy(unbalanced.excerpt(recipe.epochs, k)[0]) for k in range(n_sounds)),
-        source=f"{n_sounds} excerpts of the training recordings with background, as augmented in training",
-        names=(unbalanced.recordings[k].name for k in unbalanced.order(recipe.epochs)),
+        (torch.from_numpy(natural.excerpt(recipe.epochs, k)[0]) for k in numbers),
+        source=f"{len(numbers)} excerpts of natural training recordings with background, as augmented in training",
+        names=(natural.recordings[natural.order(recipe.epochs)[k]].name for k in numbers),
     )
     null.save(out / "null.json")
     weights = out / "weights.safetensors"
@@ -67,3 +68,14 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
     for checkpoint in existing_checkpoints(out):
         checkpoint.unlink()
     run.progress(1.0, "done")
+
+
+def _natural_sounds(run: TrainingRun) -> tuple[TrainingSet, list[int]]:
+    """Training excerpts, every recording once, and the numbers of as many natural ones as the null distribution needs."""
+    recipe = run.recipe
+    plain = msgspec.structs.replace(recipe, balanced=None, sources={}, synthetic_share=None, excerpts=None, cached_epochs=0)
+    every = make_training_set(plain, run.corpus, balanced=None)
+    synthetic = {name for name, source in recipe.sources.items() if source.synthetic}
+    order = every.order(recipe.epochs)
+    numbers = [k for k in range(len(every)) if source_of(every.recordings[order[k]]) not in synthetic]
+    return every, numbers[: math.ceil((1 + math.sqrt(1 + 8 * recipe.null_pairs)) / 2)]

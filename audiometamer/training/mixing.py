@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.signals.audio import set_level
+from audiometamer.training.channels import CODECS, coded, in_room, room_response
 from audiometamer.training.recordings import Samples
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -23,6 +24,8 @@ KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink
 N_VOICES = (1, 6)
 _LEVEL_OF_VOICES = 0.1
 _SHORTEST = 32  # samples that a phase vocoder needs
+_PAUSE = (0.0, 0.12)  # s, between a word and its neighbours
+_NEIGHBOURS_DB = (-6.0, 3.0)  # RMS of neighbouring words relative to the word
 
 
 def word_span(samples: Samples, sample_rate: int) -> tuple[int, int]:
@@ -51,6 +54,21 @@ def word_in_the_middle(samples: Samples, n_samples: int, sample_rate: int) -> Sa
         return samples
     start, stop = word_span(samples, sample_rate)
     return excerpt(samples, n_samples, center=(start + stop) // 2)
+
+
+def between_words(
+    word: Samples, before: Samples, after: Samples, rng: np.random.Generator, sample_rate: int
+) -> tuple[Samples, tuple[int, int]]:
+    """A word between two others, as in running speech, each cut to its own span; and the span of the word in the middle."""
+    parts = [samples[slice(*word_span(samples, sample_rate))] for samples in (before, word, after)]
+    levels = [np.sqrt(np.mean(np.square(part, dtype=np.float64))) for part in parts]
+    for k in (0, 2):
+        if levels[k]:
+            parts[k] = parts[k] * np.float32(levels[1] / levels[k] * 10 ** (between(_NEIGHBOURS_DB, rng) / 20))
+    pauses = [np.zeros(round(rng.uniform(*_PAUSE) * sample_rate), dtype=np.float32) for _ in range(2)]
+    start = len(parts[0]) + len(pauses[0])
+    joined = np.concatenate([parts[0], pauses[0], parts[1], pauses[1], parts[2]])
+    return joined, (start, start + len(parts[1]))
 
 
 def low_pass(samples: Samples, cutoff: float, sample_rate: int) -> Samples:
@@ -243,6 +261,24 @@ class Augmentation:
         Maximum shift up or down, in semitones, at constant speed. Default 0: unchanged.
     gain : tuple of float
         Range of gains in dB after the level is set, uniform. Default: none.
+    jitter : float
+        Maximum displacement of the word from the middle, in seconds, uniform; also where the data set's authors put it there,
+        which they do to within some tens of milliseconds. Default 0.
+    neighbours : float
+        Proportion of isolated words (recordings shorter than the excerpt) that get another one of the same voice directly before
+        and after, as in running speech. Default 0.
+    room : float
+        Proportion of excerpts whose speech is in a room; see `audiometamer.training.channels.room_response`. Default 0.
+    reverberation : tuple of float
+        Range of reverberation times T60, in seconds. Default 0.1 to 0.5.
+    direct : tuple of float
+        Range of ratios of direct to reverberant energy, in dB. Default 0 to 15.
+    codec : float
+        Proportion of mixtures that are encoded and decoded by a lossy codec. Default 0.
+    codecs : dict of str to float
+        Relative frequencies of ``VORBIS`` and ``OPUS``, whose encoder takes seven times as long. Default 6 to 1.
+    compression : tuple of float
+        Range of the codec's compression, from 0 (highest bit rate) to 1. Default 0.3 to 0.95.
     """
 
     snr: tuple[Decibels, Decibels] = (-10.0, 10.0)
@@ -255,29 +291,60 @@ class Augmentation:
     stretch: Annotated[float, Meta(ge=1, le=10)] = 1.0
     pitch: Annotated[float, Meta(ge=0, le=24)] = 0.0
     gain: tuple[Decibels, Decibels] = (0.0, 0.0)
+    jitter: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    neighbours: Share = 0.0
+    room: Share = 0.0
+    reverberation: tuple[Positive, Positive] = (0.1, 0.5)
+    direct: tuple[Decibels, Decibels] = (0.0, 15.0)
+    codec: Share = 0.0
+    codecs: dict[str, Annotated[float, Meta(ge=0)]] = field(default_factory=lambda: {"VORBIS": 6.0, "OPUS": 1.0})
+    compression: tuple[Share, Share] = (0.3, 0.95)
 
     def __post_init__(self) -> None:
-        for name in ("snr", "cutoff", "gain"):
+        for name in ("snr", "cutoff", "gain", "reverberation", "direct", "compression"):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} is [{low:g}, {high:g}]; the smaller number comes first")
+        if self.codecs.keys() - set(CODECS) or not sum(self.codecs.values()):
+            raise ValueError(f"codecs are {self.codecs}; they must be relative frequencies of {' and '.join(CODECS)}")
 
-    def speech(self, samples: Samples, rng: np.random.Generator, *, n_samples: int, sample_rate: int) -> Samples:
-        """An excerpt of a recording, before background is added."""
+    def speech(
+        self,
+        samples: Samples,
+        rng: np.random.Generator,
+        *,
+        n_samples: int,
+        sample_rate: int,
+        other_word: Callable[[np.random.Generator], Samples | None] = lambda _: None,
+    ) -> Samples:
+        """An excerpt of a recording, before background is added; `other_word` draws another isolated word of the same voice."""
         is_cut = len(samples) == n_samples  # by the authors of the data set: the word is in place
+        is_short = len(samples) < n_samples
         samples = self._played(samples, rng, sample_rate)
         start, stop = (0, len(samples)) if is_cut else word_span(samples, sample_rate)
         spare = abs(n_samples - (stop - start)) // 2
+        if self.neighbours and is_short and rng.random() < self.neighbours:
+            before, after = other_word(rng), other_word(rng)
+            if before is not None and after is not None:
+                samples, (start, stop) = between_words(samples, before, after, rng, sample_rate)
         shift = 0 if rng.random() < self.centered else int(rng.integers(-spare, spare + 1))
+        if self.jitter:
+            shift += round(rng.uniform(-self.jitter, self.jitter) * sample_rate)
         sound = excerpt(samples, n_samples, center=(start + stop) // 2 + shift)
         if not sound.any():  # a pause in long speech
             sound = excerpt(samples, n_samples, center=(start + stop) // 2)
         if rng.random() < self.noise_floor:
             sound = mix(sound, rng.standard_normal(n_samples).astype(np.float32), rng.uniform(25, 60))
+        if self.room and rng.random() < self.room:
+            sound = in_room(sound, room_response(rng, sample_rate, reverberation=self.reverberation, direct=self.direct))
         return self._filtered(sound, rng, sample_rate)
 
     def finished(self, sound: Samples, rng: np.random.Generator, *, level: float, sample_rate: int) -> Samples:
-        """Finish a mixture: perhaps low-pass it, remove its mean, set its level."""
+        """Finish a mixture: perhaps encode and low-pass it, remove its mean, set its level."""
+        if self.codec and rng.random() < self.codec:
+            shares = np.array([self.codecs.get(name, 0.0) for name in CODECS])
+            codec = CODECS[int(rng.choice(len(CODECS), p=shares / shares.sum()))]
+            sound = coded(sound, sample_rate, codec=codec, compression=between(self.compression, rng))
         return set_level(self._filtered(sound, rng, sample_rate), level * 10 ** (between(self.gain, rng) / 20))
 
     def _played(self, samples: Samples, rng: np.random.Generator, sample_rate: int) -> Samples:

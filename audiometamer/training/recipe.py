@@ -13,7 +13,9 @@ from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import check_number_range, parse_toml
 from audiometamer.models.cards import FrontEndCard, NetworkCard, WeightsDtype
 from audiometamer.training.adversaries import Adversary
+from audiometamer.training.masking import Masking
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
+from audiometamer.training.selection import SourceRecipe
 
 _SHIPPED = Path(__file__).parent / "recipes"
 
@@ -31,11 +33,15 @@ class TaskRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     multi : bool
         Whether sounds can have several labels: sigmoids and binary cross-entropy instead of softmax and cross-entropy. Default
         False.
+    smoothing : float
+        Probability that the training targets spread evenly over all classes, because some labels are wrong (Szegedy et al. 2016,
+        section 7). Default 0.
     """
 
     labels: list[str] | None = None
     weight: float = 1.0
     multi: bool = False
+    smoothing: Share = 0.0
 
 
 class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -109,13 +115,30 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seed : int
         Random seed of the initial weights, the order of clips and the augmentation. Default 0.
     epochs, batch_size : int
+    excerpts : int, optional
+        Number of excerpts in an epoch. Default: as many as there are recordings.
     balanced : str, optional
         Task whose classes are drawn equally often. Default: every recording once in an epoch.
+    sources : dict of str to SourceRecipe
+        How the recordings of some sources are used, by the values of the column ``source``. Default: all alike.
+    synthetic_share : float, optional
+        Share of synthetic voices in the excerpts of each class that has real and synthetic recordings. Default: by their numbers.
+    trimmed : float
+        Fraction of each batch, with the highest losses, that is not learned from, because its labels are probably wrong: the
+        small-loss selection of Han et al. (2018), by one network. It grows from 0 over the first third of the training.
+        Default 0.
     optimizer : OptimizerRecipe
     augmentation : Augmentation
     background : BackgroundRecipe
+    masking : Masking
+        Masks on the cochleagrams of training batches. Default: none.
     adversary : Adversary, optional
         Perturbs every training batch.
+    cached_epochs : int
+        Number of epochs whose cochleagrams are kept on disk and used by later epochs in turn, in another order of batches: with
+        6, epoch 7 sees the excerpts of epoch 1. Default 0: every epoch has excerpts of its own.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the convolutions and linear layers in training; tests are in float32. Default "float32".
     training_front_end : dict
         Options of the front end that differ in training.
     test_snrs : tuple of float
@@ -144,11 +167,18 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     epochs: Annotated[int, Meta(ge=1)] = 30
     batch_size: Annotated[int, Meta(ge=2)] = 32  # batch normalisation needs two
+    excerpts: Annotated[int, Meta(ge=1)] | None = None
     balanced: str | None = None
+    sources: dict[str, SourceRecipe] = {}
+    synthetic_share: Share | None = None
+    trimmed: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: Augmentation = Augmentation()
     background: BackgroundRecipe = BackgroundRecipe()
+    masking: Masking = Masking()
     adversary: Adversary | None = None
+    cached_epochs: Annotated[int, Meta(ge=0)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []
@@ -202,6 +232,8 @@ def read_recipe(path: Path) -> Recipe:
         raise AudioMetamerError(f"{path} is not a recipe: {first_line(error)}") from error
     if not recipe.tasks:
         raise AudioMetamerError(f"{path} is not a recipe: it names no task; add [tasks.word]")
+    if recipe.cached_epochs and recipe.adversary and recipe.adversary.at == "waveform":
+        raise AudioMetamerError(f"{path} is not a recipe: cached_epochs keeps cochleagrams, but the adversary is at the waveform")
     for name, task in recipe.tasks.items():
         if not name or "." in name or hasattr(nn.ModuleDict, name):  # read-outs are modules of these names
             raise AudioMetamerError(f"{path} is not a recipe: a task cannot be called {name!r}; choose another name")

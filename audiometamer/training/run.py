@@ -1,5 +1,6 @@
 """One training run: a network, its optimiser, its progress and its checkpoints."""
 
+import copy
 import hashlib
 import io
 import math
@@ -20,19 +21,24 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenEr
 from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.models.cards import Card, WeightsCard
 from audiometamer.models.model_folder import build_model
-from audiometamer.training import testing
+from audiometamer.training import losses, testing
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
+from audiometamer.training.cochleagram_cache import CochleagramCache
 from audiometamer.training.corpus import ClassificationTask, Corpus, TrainingBatch, TrainingSet
 from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
+from audiometamer.training.masking import Masking
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
+from audiometamer.training.selection import source_of
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"  # used if the latest is broken
+COCHLEAGRAMS = "cochleagrams"
+_TRIMMING = 3.0  # the trimmed fraction grows to its value over the first third of the training
 TRAINING_SHARE = 0.95  # fraction of the reported progress; the rest is testing
 
 
@@ -62,6 +68,8 @@ class TrainingRun:
     device : torch.device
     group : Processes
     progress : callable
+    cache : path, optional
+        Folder of cochleagrams that several runs share. Default: ``cochleagrams`` in `out`.
     """
 
     def __init__(
@@ -72,6 +80,8 @@ class TrainingRun:
         device: torch.device,
         group: Processes,
         progress: Progress,
+        *,
+        cache: Path | None = None,
     ) -> None:
         self.recipe, self.corpus, self.out, self.device, self.group = recipe, corpus, out, device, group
         self.progress = progress
@@ -91,6 +101,11 @@ class TrainingRun:
         self.front_end.to(device)
         if group.count > 1:
             share_batch_norm(self.model.network)
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
+        if recipe.precision == "bfloat16":  # convolutions in half precision are fastest in this order of memory
+            self.model.network.to(memory_format=torch.channels_last)
+        cached = CochleagramCache(cache or out / COCHLEAGRAMS, self._cache_settings()) if recipe.cached_epochs else None
+        self.batches = BatchesByKey(self.training_set, (group.rank, group.count), cached)
         settings = recipe.optimizer
         parameters = self.model.network.parameters()
         self.optimizer: torch.optim.Optimizer
@@ -115,7 +130,7 @@ class TrainingRun:
             if self.state.step == per_epoch:  # interrupted between the last step of an epoch and its end
                 self._end_epoch(events)
             loader = DataLoader(
-                BatchesByKey(self.training_set, (self.group.rank, self.group.count)),
+                self.batches,
                 sampler=BatchKeys(self.state.epoch, self.state.step, epochs=self.recipe.epochs, per_epoch=per_epoch),
                 batch_size=None,
                 num_workers=workers,
@@ -148,18 +163,19 @@ class TrainingRun:
             parameters["lr"] = rate
 
         targets = {task: t.to(self.device) for task, t in batch.targets.items()}
-        adversary = recipe.adversary and recipe.adversary.after(done / (per_epoch * recipe.epochs))
+        share = done / (per_epoch * recipe.epochs)
+        adversary = recipe.adversary and recipe.adversary.after(share)
         generator = torch.Generator(self.device).manual_seed(seed)
-        inputs = self._training_input(batch.sounds.to(self.device), targets, adversary, generator)
+        inputs = self._training_input(batch, targets, adversary, generator)
         self.model.network.train().requires_grad_(True)
-        logits = self.model.logits(self.model.network(inputs))
+        logits = self._logits(inputs)
         stats, loss = [], inputs.new_zeros(())
+        trimmed = recipe.trimmed * min(_TRIMMING * share, 1.0)
         for name, task in self.corpus.tasks.items():
-            total, count = testing.summed_loss(logits[name], targets[name], task)
-            total_count = self.group.total(count)
-            loss = loss + recipe.tasks[name].weight * total / total_count.clamp(min=1)
-            correct = total.new_zeros(()) if task.multi else (logits[name].argmax(1) == targets[name]).sum()
-            stats.append(torch.stack([total.detach(), correct.to(total.dtype), count.to(total.dtype)]))
+            settings = recipe.tasks[name]
+            part = losses.task_loss(logits[name], targets[name], task, smoothing=settings.smoothing, trimmed=trimmed)
+            loss = loss + settings.weight * part.total / self.group.total(part.count).clamp(min=1)
+            stats.append(torch.stack([part.total.detach(), part.correct.to(loss.dtype), part.count.to(loss.dtype)]))
         found = self.group.total(torch.stack(stats)).tolist()
         if not all(math.isfinite(value) for row in found for value in row):
             raise AudioMetamerError(
@@ -174,30 +190,91 @@ class TrainingRun:
         totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
         self.state = self.state._replace(totals=totals)
 
+    def _logits(self, cochleagrams: Tensor) -> dict[str, Tensor]:
+        """Logits by task, in the precision of training."""
+        if self.recipe.precision == "bfloat16":
+            with self.autocast:
+                return {task: logits.float() for task, logits in self.model.logits(self.model.network(cochleagrams)).items()}
+        return self.model.logits(self.model.network(cochleagrams))
+
     def _training_input(
-        self, sounds: Tensor, targets: Mapping[str, Tensor], adversary: Adversary | None, generator: torch.Generator
+        self, batch: TrainingBatch, targets: Mapping[str, Tensor], adversary: Adversary | None, generator: torch.Generator
     ) -> Tensor:
-        """The cochleagrams that the network is trained on [shape=(batch, filters, frames)], perturbed by the adversary."""
-        network, front_end = self.model.network, self.front_end
-        assert front_end is not None
+        """The cochleagrams that the network is trained on [shape=(batch, filters, frames)], masked and perturbed."""
 
         def loss(cochleagrams: Tensor) -> Tensor:
-            logits = self.model.logits(network(cochleagrams))
+            logits = self._logits(cochleagrams)
             each = [
-                self.recipe.tasks[name].weight * testing.summed_loss(logits[name], targets[name], task)[0]
+                self.recipe.tasks[name].weight * losses.each_loss(logits[name], targets[name], task).sum()
                 for name, task in self.corpus.tasks.items()
             ]
             return torch.stack(each).sum()
 
-        network.eval().requires_grad_(False)
-        sounds = sounds.clamp(*self.model.bounds)
+        self.model.network.eval().requires_grad_(False)
+        cochleagrams = self._cochleagrams(batch, loss, adversary, generator)
+        if self.recipe.masking != Masking():
+            cochleagrams = self.recipe.masking(cochleagrams, generator=generator)
+        if adversary is not None and adversary.at == "cochleagram":
+            cochleagrams = adversary.perturbed(cochleagrams, loss, generator=generator)
+        return cochleagrams
+
+    def _cochleagrams(
+        self,
+        batch: TrainingBatch,
+        loss: Callable[[Tensor], Tensor],
+        adversary: Adversary | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The cochleagrams of a batch, from the cache or of its sounds, which the adversary may perturb."""
+        if batch.cochleagrams is not None:
+            return batch.cochleagrams.to(self.device)
+        front_end = self.front_end
+        assert front_end is not None
+        sounds = batch.sounds.to(self.device).clamp(*self.model.bounds)
         if adversary is not None and adversary.at == "waveform":
             sounds = adversary.perturbed(sounds, lambda x: loss(front_end(x)), generator=generator).clamp(*self.model.bounds)
         with torch.no_grad():
             cochleagrams: Tensor = front_end(sounds)
-        if adversary is not None and adversary.at == "cochleagram":
-            cochleagrams = adversary.perturbed(cochleagrams, loss, generator=generator)
+        if self.batches.cache is not None:
+            cochleagrams = self.batches.cache.save(self.batches.place(self.state.epoch, self.state.step), batch, cochleagrams)
         return cochleagrams
+
+    def _cache_settings(self) -> list[bytes]:
+        """All that cached cochleagrams depend on."""
+        recipe = self.recipe
+        settings = (
+            recipe.front_end, recipe.training_front_end, recipe.sample_rate, recipe.duration, recipe.level, recipe.seed,
+            recipe.batch_size, recipe.excerpts, recipe.balanced, recipe.sources, recipe.synthetic_share, recipe.augmentation,
+            recipe.background, recipe.cached_epochs,
+        )  # fmt: skip
+        sources = [source_of(r) for r in self.corpus.recordings["train"]]
+        return [self.identity.encode(), msgspec.json.encode([settings, sources], order="deterministic")]
+
+    def foretell(self, workers: int) -> float:
+        """The hours that the rest of the training takes, from the time of one batch and one step; the run is as before."""
+        steps = self.recipe.epochs * self.training_set.batches_per_epoch
+        left = steps - self.state.epoch * self.training_set.batches_per_epoch - self.state.step
+        if left < 1:
+            return 0.0
+        start = time.monotonic()
+        batch = self.training_set.batch(0, 0, share=self.batches.share)
+        preparation = time.monotonic() - start
+        network, optimizer = copy.deepcopy((self.model.network.state_dict(), self.optimizer.state_dict()))
+        state = self.state
+        cache, self.batches.cache = self.batches.cache, None
+        seconds = math.inf
+        for _ in range(2):  # the first is slower
+            start = time.monotonic()
+            self._step(batch)
+            seconds = min(seconds, time.monotonic() - start)
+        self.batches.cache, self.state = cache, state
+        self.model.network.load_state_dict(network)
+        self.optimizer.load_state_dict(optimizer)
+        made = left if cache is None else min(left, self.recipe.cached_epochs * self.training_set.batches_per_epoch)
+        processes = max(workers, 1)
+        if self.device.type == "cpu":  # the same cores prepare the batches
+            return (left * seconds + made * preparation / (processes + 1)) / 3600
+        return max(left * seconds, made * preparation / processes) / 3600
 
     def _end_epoch(self, events: EventFiles) -> None:
         """Log the epoch; write a checkpoint before and after its validation."""
@@ -303,6 +380,10 @@ def make_training_set(recipe: Recipe, corpus: Corpus, *, balanced: str | None) -
         seed=recipe.seed,
         batch_size=recipe.batch_size,
         balanced=balanced,
+        sources=recipe.sources,
+        synthetic_share=recipe.synthetic_share,
+        excerpts=recipe.excerpts,
+        cached_epochs=recipe.cached_epochs,
     )
 
 

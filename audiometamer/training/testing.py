@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import ClassificationTask, Corpus, Targets, TrainingBatch, batches_of
+from audiometamer.training.losses import each_loss
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
 
@@ -214,23 +214,11 @@ def _output(
 
         def loss(x: Tensor) -> Tensor:
             logits = model.logits(run(x))
-            return torch.stack([summed_loss(logits[name], known_targets[name], task)[0] for name, task in tasks.items()]).sum()
+            return torch.stack([each_loss(logits[name], known_targets[name], task).sum() for name, task in tasks.items()]).sum()
 
         inputs = adversary.perturbed(inputs, loss, generator=generator, bounds=bounds)
     with torch.no_grad():
         return run(inputs)
-
-
-def summed_loss(logits: Tensor, targets: Tensor, task: ClassificationTask) -> tuple[Tensor, Tensor]:
-    """Sum of the cross-entropies of the sounds whose target is known, and the number of these sounds.
-
-    For a multi-label task: of the binary cross-entropies, averaged over classes.
-    """
-    known = task.known(targets)
-    if not task.multi:
-        return F.cross_entropy(logits, targets, ignore_index=-1, reduction="sum"), known.sum()
-    each = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none").mean(1)
-    return (each * known).sum(), known.sum()
 
 
 def _wilson(correct: int, n: int) -> tuple[float, float]:

@@ -15,10 +15,11 @@ from audiometamer.training.distributed import is_first_process, processes
 from audiometamer.training.finishing import finish
 from audiometamer.training.recipe import Recipe, read_recipe
 from audiometamer.training.recordings import Recording
-from audiometamer.training.run import Progress, TrainingRun, existing_checkpoints
+from audiometamer.training.run import COCHLEAGRAMS, Progress, TrainingRun, existing_checkpoints
+from audiometamer.training.selection import select
 from audiometamer.training.sources import open_sources
 
-_OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events")  # a run's files besides checkpoints and the model
+_OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events", COCHLEAGRAMS)  # a run's files besides checkpoints and the model
 
 
 def train(
@@ -28,6 +29,7 @@ def train(
     *,
     device: str = "auto",
     workers: int = 1,
+    cache: Path | None = None,
     progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Path:
@@ -48,10 +50,14 @@ def train(
         Name of the device; see `audiometamer.devices.choose_device`. Default: the first accelerator that works, or the CPU.
     workers : int
         Number of processes that prepare batches; with 0 the training process prepares them itself. Default 1.
+    cache : path, optional
+        Folder for the cochleagrams of a recipe with ``cached_epochs``, which runs of several recipes can share. Default: a folder
+        in `out`, deleted at the end.
     progress : callable, optional
         Called with the fraction done and a description of the current work.
     notify : callable, optional
-        Called with a line for each data set that states what was recognised and what was left out.
+        Called with a line for each data set that states what was recognised and what was left out, and with one that states how
+        many hours the training will take.
 
     Returns
     -------
@@ -65,19 +71,27 @@ def train(
     """
     recipe, out = read_recipe(recipe_path), Path(out)
     if not is_first_process():
-        return _train(recipe, data, out, device, workers, _silent, _silent)
+        return _train(recipe, data, out, device, workers, cache, _silent, _silent)
     _check_folder(out, recipe_path)
     with exclusive_folder(out):
         if not _holds_anything(out / "recipe.toml"):
             with atomic_write(out / "recipe.toml") as temporary:
                 shutil.copy(recipe_path, temporary)
-        return _train(recipe, data, out, device, workers, progress or _silent, notify or _silent)
+        return _train(recipe, data, out, device, workers, cache, progress or _silent, notify or _silent)
 
 
 def _train(
-    recipe: Recipe, data: Sequence[str], out: Path, device: str, workers: int, progress: Progress, notify: Callable[[str], None]
+    recipe: Recipe,
+    data: Sequence[str],
+    out: Path,
+    device: str,
+    workers: int,
+    cache: Path | None,
+    progress: Progress,
+    notify: Callable[[str], None],
 ) -> Path:
     recordings = without_copies(open_sources(data, notify), notify)
+    recordings = select(recordings, recipe.sources, by=recipe.balanced, seed=recipe.seed)
     tasks = _tasks(recipe, recordings)
     progress(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
@@ -86,12 +100,19 @@ def _train(
     corpus.warn_of_unknown_labels(split)
     chosen = choose_device(device)
     with processes(chosen) as group, isolated_rng(chosen):
-        run = TrainingRun(recipe, corpus, out, chosen, group, progress)
+        run = TrainingRun(recipe, corpus, out, chosen, group, progress, cache=cache)
+        progress(0.0, "measuring the speed")
+        notify(f"about {_duration(run.foretell(workers))} of training: {len(run.training_set)} excerpts, {recipe.epochs} epochs")
         hours = run.fit(workers)
         if group.is_first:
             finish(run, split, hours)
+            shutil.rmtree(out / COCHLEAGRAMS, ignore_errors=True)
         group.wait()
     return out
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{max(round(60 * hours), 1)} minutes"
 
 
 def _silent(*_: object) -> None:

@@ -77,16 +77,6 @@ def test_confusion():
     assert found.tolist() == [[1, 1, 0], [1, 1, 1], [0, 0, 0]]
 
 
-def test_losses():
-    """Cross-entropy of two equal logits is log 2; binary cross-entropies are averaged over classes."""
-    logits = torch.tensor([[0.0, 0.0], [1000.0, 0.0], [0.0, 3.0]])
-    total, count = testing.summed_loss(logits, torch.tensor([1, 0, -1]), ClassificationTask(("a", "b")))
-    assert (float(total), int(count)) == (pytest.approx(np.log(2)), 2)
-    targets = torch.tensor([[1.0, 0.0], [1.0, 1.0], [torch.nan, torch.nan]])
-    total, count = testing.summed_loss(logits, targets, SOUNDS)
-    assert (float(total), int(count)) == (pytest.approx(np.log(2) + np.log(2) / 2), 2)
-
-
 def test_names_of_conditions():
     adversary = Adversary("cochleagram", "l2", 1.0)
     found = testing.conditions((10.0, -2.5), [adversary])
