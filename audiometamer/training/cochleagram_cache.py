@@ -45,7 +45,7 @@ class CochleagramCache:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 arrays = {name: torch.from_numpy(found[name]) for name in found}
             cochleagrams = arrays.pop(_COCHLEAGRAMS).float()
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:

@@ -256,3 +256,34 @@ def test_side_by_side():
     assert [batch.targets["word"].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
     assert TrainingBatch.stack(examples[:2]).sounds.shape == (2, 3)
     assert list(batches_of(iter([]), 2)) == []
+
+
+def test_epochs_that_are_repeated_have_the_same_excerpts_in_another_order_of_batches():
+    cached, plain = training_set(cached_epochs=2), training_set()
+    steps = range(cached.batches_per_epoch)
+    for epoch in range(5):
+        places = [cached.place(epoch, step) for step in steps]
+        assert sorted(places) == [(epoch % 2, step) for step in steps]
+        assert torch.equal(cached.batch(epoch, 1).sounds, plain.batch(*places[1]).sounds)
+    assert len({tuple(cached.place(epoch, step)[1] for step in steps) for epoch in range(20)}) > 2
+
+
+def test_an_epoch_of_any_size():
+    assert training_set(excerpts=50).batches_per_epoch == 8
+    drawn = np.bincount(training_set(excerpts=63).order(0), minlength=21)
+    assert drawn.tolist() == [3] * 21
+    assert len(set(training_set(excerpts=7).order(0).tolist())) == 7
+
+
+def test_neighbours_are_other_words_of_the_same_voice():
+    """The voice is named by the data set, or else the speaker is the voice."""
+    words = [Constant(k, labels={"word": ("cat",)}, n_samples=100, groups={"voice": "ab"[k % 2]}) for k in range(1, 9)]
+    corpus = Corpus([*words, *NOISES], {"word": WORD}, sample_rate=RATE)
+    augmentation = Augmentation(neighbours=1.0, quiet=1.0)
+    examples = TrainingSet(
+        corpus, augmentation, corpus.backgrounds({"pink": 1}, (1, 1)), n_samples=300, level=1, seed=0, batch_size=1
+    )
+    draw = examples._other_word(words[0])
+    rng = np.random.default_rng(0)
+    assert {float(draw(rng)[0]) for _ in range(60)} == {1, 3, 5, 7}
+    assert examples._other_word(labelled(50, word="cat", speaker="anna"))(rng) is None

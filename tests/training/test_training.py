@@ -497,3 +497,76 @@ def test_the_identity_of_the_data_is_that_of_version_0_1(tmp_path):
     corpus = SimpleNamespace(tasks={"word": ClassificationTask(("no", "yes"))}, recordings={"train": [recording]})
     text = "{'word': Task(labels=('no', 'yes'), multi=False)}" + "('train', 'yes.wav', {'word': ('yes',)})"
     assert run._identity(corpus) == hashlib.sha256(text.encode()).hexdigest()
+
+
+CACHED = (
+    RECIPE.replace("epochs = 2\n", 'epochs = 3\ncached_epochs = 1\nexcerpts = 12\nprecision = "bfloat16"\n')
+    + "[masking]\nmoments = 1\n"
+)
+
+
+@pytest.fixture
+def cached_recipe(tmp_path):
+    path = tmp_path / "cached.toml"
+    path.write_text(CACHED)
+    return path
+
+
+def test_cochleagrams_are_made_once_for_all_epochs_and_all_recipes(cached_recipe, data, tmp_path):
+    """Three batches of the one epoch that is kept serve nine steps, and another recipe whose network differs."""
+    lines = []
+    first = train(cached_recipe, [str(data)], tmp_path / "first", workers=0, cache=tmp_path / "cache", notify=lines.append)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    assert len(kept) == 3
+    assert any(line.startswith("about 1 minutes of training: 12 excerpts, 3 epochs") for line in lines)
+    other = tmp_path / "other.toml"
+    other.write_text(CACHED.replace("width = 0.02", "width = 0.03"))
+    train(other, [str(data)], tmp_path / "other", workers=1, cache=tmp_path / "cache")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")} == kept
+    again = train(cached_recipe, [str(data)], tmp_path / "again", workers=0)  # in a cache of its own, which is deleted
+    assert (again / "weights.safetensors").read_bytes() == (first / "weights.safetensors").read_bytes()
+    assert not (again / "cochleagrams").exists()
+
+
+def test_a_cached_run_resumes_to_the_same_weights(cached_recipe, data, tmp_path):
+    whole = train(cached_recipe, [str(data)], tmp_path / "whole", workers=0)
+
+    def stop(done, message):
+        if message.startswith("epoch 2") and done > 0.45:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cached_recipe, [str(data)], tmp_path / "broken", workers=0, progress=stop)
+    assert any((tmp_path / "broken" / "cochleagrams").rglob("*.npz"))
+    resumed = train(cached_recipe, [str(data)], tmp_path / "broken", workers=0)
+    assert (resumed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+
+
+def test_cached_cochleagrams_and_an_adversary_at_the_waveform(cached_recipe):
+    cached_recipe.write_text(CACHED + '[adversary]\nat = "waveform"\nnorm = "l2"\nradius = 1.0\n')
+    with pytest.raises(am.AudioMetamerError, match="cached_epochs keeps cochleagrams, but the adversary is at the waveform"):
+        read_recipe(cached_recipe)
+
+
+def test_a_null_distribution_is_of_natural_sounds(data, recipe, tmp_path, monkeypatch):
+    """Half of the training clips are said to be synthetic."""
+    with (data / "clips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row |= {"path": str(data / row["path"]), "source": ("flite", "people")[number % 2]}
+    with (tmp_path / "clips.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    recipe.write_text(RECIPE.replace("null_pairs = 10", "null_pairs = 3") + "[sources.flite]\nsynthetic = true\n")
+    used = []
+    measure = am.NullDistribution.measure
+
+    def noted(model, sounds, *, names, **settings):
+        used.extend(names := list(names))
+        return measure(model, sounds, names=names, **settings)
+
+    monkeypatch.setattr(am.NullDistribution, "measure", noted)
+    train(recipe, [str(tmp_path)], tmp_path / "model", workers=0)
+    assert len(used) == 3
+    assert set(used) <= {row["path"] for row in rows if row["source"] == "people"}
