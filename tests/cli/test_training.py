@@ -65,8 +65,8 @@ def test_test_model_writes_what_training_has_measured(unbroken, data, tmp_path, 
     out = capsys.readouterr().out
     folder = tmp_path / "test-model" / "tones"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "accuracy-by-group.tsv", "accuracy.tsv", "confusion-speaker-test.png", "confusion-speaker-test.tsv", "confusion-word-test.png",
-        "confusion-word-test.tsv",
+        "accuracy-by-group.tsv", "accuracy.tsv", "confusion-speaker-test.png", "confusion-speaker-test.tsv",
+        "confusion-word-test.png", "confusion-word-test.tsv",
     ]  # fmt: skip
     assert "test-model/tones/accuracy.tsv and confusion matrices beside it" in out
     head, *rows = rows_of(folder / "accuracy.tsv")
