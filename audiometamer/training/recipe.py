@@ -13,7 +13,7 @@ from torch import nn
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import check_number_range, parse_toml
-from audiometamer.models.cards import FrontEndCard, NetworkCard
+from audiometamer.models.cards import FrontEndCard, NetworkCard, WeightsDtype
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.masking import Masking
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
@@ -153,6 +153,10 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Signal-to-noise ratios of the tests, in dB, besides quiet.
     test_adversaries : list of Adversary
         Attacks of the tests, in quiet.
+    groups : tuple of str
+        Columns of the data sets' tables by whose values the accuracy in quiet is reported too, besides ``source``.
+    weights_dtype : {"float32", "float16"}
+        Type of the saved weights. The network is tested with the weights that are saved. Default "float32".
     null_pairs : int
         Minimum number of random pairs of training excerpts in the null distribution. Default 1,000,000.
     description, licence : str
@@ -186,6 +190,8 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []
+    groups: tuple[str, ...] = ()
+    weights_dtype: WeightsDtype = "float32"
     null_pairs: Annotated[int, Meta(ge=1)] = 1_000_000
     description: str = ""
     licence: str = ""

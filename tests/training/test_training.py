@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from copy import deepcopy
 from types import SimpleNamespace
 
 import msgspec
@@ -14,13 +15,17 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 from tiny_training import RECIPE
 
 import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
+from audiometamer.models.cards import read_card, write_card
+from audiometamer.training import finishing
 from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.recordings import AudioFile
+from audiometamer.training.retesting import retest
 from audiometamer.training.run import TrainingRun
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
 from audiometamer.training.train import train
@@ -45,6 +50,13 @@ def test_a_recipe_becomes_a_model_folder(unbroken):
     assert card.accuracy["speaker"]["quiet"]["clips"] == 3
     assert set(card.accuracy["word"]) == {"quiet", "low_passed_4_khz", "snr_10_db", "snr_0_db", "snr_-5_db"}
     assert set(card.accuracy["sounds"]) == {"snr_10_db", "snr_0_db", "snr_-5_db"}  # in quiet there is no sound to name
+    by_group = card.accuracy_by_group["word"]  # of test clips 16 to 19, every other one from here, all but 16 old
+    found = {(column, value): score["clips"] for column, values in by_group.items() for value, score in values.items()}
+    assert found == {("source", "here"): 2, ("source", "there"): 2, ("age", "old"): 3}
+    assert sum(score["correct"] for score in by_group["source"].values()) == card.accuracy["word"]["quiet"]["correct"]
+    assert card.accuracy_by_class == {}  # of two classes, the confusion matrix says it
+    assert set(card.doubt) == {task for task in ("word", "speaker") if card.accuracy[task]["quiet"]["correct"]}
+    assert all(0.5 < doubt.below < 1 and not doubt.others for doubt in card.doubt.values())
     assert (card.training["epochs"], card.training["clips"], card.training["tested_on"]) == (2, 13, "test")
     assert am.NullDistribution.load(unbroken / "null.json").pairs >= 10
     (first, second) = log_of(unbroken)
@@ -427,6 +439,35 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
     recipe.write_text(text.replace("batch_size = 4", "batch_size = 4\nduration = 1.0").replace("epochs = 2", "epochs = 1"))
     out = train(recipe, [str(data)], tmp_path / "model", workers=0)
     assert am.load_model(out)(torch.zeros(1, 20_000))["word"].shape == (1, 2)
+
+
+def test_half_precision_is_what_is_tested(data, recipe, tmp_path, monkeypatch):
+    """The tests and the null distribution see the weights that are saved, not those before rounding."""
+    seen = []
+    seen_by = lambda model, *_, **__: seen.append(deepcopy(model.network.state_dict())) or ({}, {})  # noqa: E731
+    monkeypatch.setattr(finishing.testing, "measure", seen_by)
+    recipe.write_text(recipe.read_text().replace("epochs = 2", 'epochs = 1\nweights_dtype = "float16"'))
+    out = train(recipe, [str(data)], tmp_path / "model", workers=0)
+    saved = load_file(out / "weights.safetensors")
+    assert saved["conv0.weight"].dtype == torch.float16
+    assert all(torch.equal(tensor, saved[name].to(tensor.dtype)) for name, tensor in seen[0].items())
+
+
+def test_groups_that_no_recording_has_are_reported_before_the_training(data, recipe, tmp_path):
+    recipe.write_text(RECIPE.replace('groups = ["age"]', 'groups = ["accent"]'))
+    with pytest.raises(am.AudioMetamerError, match="no recording has a value in column 'accent'"):
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
+    assert not (tmp_path / "model" / "checkpoint.pt").exists()
+
+
+def test_a_trained_model_is_tested_again(unbroken, data, tmp_path):
+    """To the same card; the weights stay as they are."""
+    shutil.copytree(unbroken, folder := tmp_path / "model")
+    before, weights = read_card(folder), (folder / "weights.safetensors").read_bytes()
+    write_card(folder, msgspec.structs.replace(before, accuracy={}, accuracy_by_group={}, doubt={}))
+    retest(folder, [str(data)], device="cpu")
+    after = read_card(folder)
+    assert (after, (folder / "weights.safetensors").read_bytes()) == (before, weights)
 
 
 @pytest.mark.parametrize(
