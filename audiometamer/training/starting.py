@@ -27,7 +27,7 @@ def start_from(network: nn.Module, name: str) -> list[str]:
     """
     others, own = load_model(name).network.state_dict(), network.state_dict()
     fitting = {key: tensor for key, tensor in others.items() if key in own and own[key].shape == tensor.shape}
-    if not any(tensor.ndim for tensor in fitting.values()):  # counters of batches fit anywhere
+    if not any(tensor.ndim > 1 for tensor in fitting.values()):  # single numbers fit anywhere
         raise AudioMetamerError(f"start_from is {name}, whose network has no weights that fit this one's: other names or shapes")
     network.load_state_dict(own | fitting)
     return [key for key in own if key not in fitting]
