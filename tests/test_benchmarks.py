@@ -32,7 +32,7 @@ def test_the_transcribed_front_end_is_the_exact_one_and_the_reference(sound, ref
 
 def test_the_published_step_is_the_method_s(sound):
     """From near silence, one step: the same signal as `feather2023` takes through the exact front end."""
-    model = am.load_model("cochcnn-word")
+    model = am.load_model("cochcnn-digits")
     model.front_end = am.Cochleagram(exact=True)
     target = am.record(model, sound, "relu2")
     start = 1e-2 * sound.flip(1)

@@ -1,8 +1,7 @@
 """``audiometamer test-model``: the accuracy of a model on labelled recordings."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -11,22 +10,46 @@ from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.io.names import safe_name
+from audiometamer.models.cards import Card
 from audiometamer.training import testing
+from audiometamer.training.retesting import SCORES, measure_splits
+from audiometamer.training.scores import Score, Scores
 from audiometamer.training.sources import open_sources
 
 
-def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]) -> None:
-    """Print scores by split, task and condition; those of a split are as in a model's card."""
-    table = plain_table("split", "task", "condition", numbers=("clips", "correct", "%", "95 % interval"))
-    rows = [
-        (split, t, c, score) for split, tasks in accuracy.items() for t, scores in tasks.items() for c, score in scores.items()
-    ]
-    for split, task, condition, score in rows:
-        correct, (low, high) = score.get("correct"), score["interval_95"]
-        counts = str(score["clips"]), "" if correct is None else str(correct)
-        interval = f"{low:.1f} to {high:.1f}"
-        table.add_row(split, task, condition.replace("_", " "), *counts, f"{score['percent']:.1f}", interval)
+def print_scores(scores: Scores, *, columns: Sequence[str]) -> None:
+    """Print scores, whose keys are in the first columns."""
+    has_top = any(score.top_5 for score in scores.values())
+    table = plain_table(*columns, numbers=("clips", "correct", "%", "95 % interval", *(["top 5 (%)"] if has_top else [])))
+    for key, score in scores.items():
+        low, high = score.interval_95
+        counts = str(score.clips), "" if score.correct is None else str(score.correct)
+        top = [f"{score.top_5.percent:.1f}" if score.top_5 else ""] if has_top else []
+        table.add_row(*key, *counts, f"{score.percent:.1f}", f"{low:.1f} to {high:.1f}", *top)
     print_table(table)
+
+
+def print_accuracy(scores: Scores, by_group: Scores) -> None:
+    """Print scores by task, split and condition, then those in quiet by group, if there are any."""
+    shown = {(split, task, condition.replace("_", " ")): score for (task, split, condition), score in scores.items()}
+    print_scores(shown, columns=("split", "task", "condition"))
+    if by_group:
+        click.echo("\nin quiet:")
+        shown = {(split, *group, task): score for (task, split, *group), score in by_group.items()}
+        print_scores(shown, columns=("split", "column", "value", "task"))
+
+
+def print_card(card: Card) -> None:
+    """Print the scores of a card."""
+    split = str(card.training.get("tested_on", "test"))
+    scores = {(task, split, name): score for task, found in card.accuracy.items() for name, score in found.items()}
+    by_group = {
+        (task, split, column, value): score
+        for task, columns in card.accuracy_by_group.items()
+        for column, values in columns.items()
+        for value, score in values.items()
+    }
+    print_accuracy(*(msgspec.convert(found, dict[tuple[str, ...], Score]) for found in (scores, by_group)))
 
 
 @click.command("test-model")
@@ -47,6 +70,11 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 )
 @attacking.attacks
 @attacking.attack_steps
+@click.option(
+    "--group", "groups", multiple=True, metavar="COLUMN",
+    help="A column of the data sets' tables by whose values the accuracy in quiet is listed too, besides source; may be given "
+    "several times.",
+)  # fmt: skip
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the backgrounds.")
 @options.device
 @options.batch_size
@@ -54,7 +82,7 @@ def print_accuracy(accuracy: Mapping[str, Mapping[str, Mapping[str, Mapping[str,
 @click.option("--overwrite", is_flag=True, help="Overwrite existing tables and figures.")
 def test_model(
     model_name: str, data: tuple[str, ...], splits: tuple[str, ...], snrs: tuple[float, ...], attacks: tuple[str, ...],
-    attack_steps: int, seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
+    attack_steps: int, groups: tuple[str, ...], seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Measure the accuracy of MODEL by task: in quiet, below 4 kHz, in background at each SNR.
 
@@ -63,25 +91,13 @@ def test_model(
     adversaries = attacking.adversaries(attacks, attack_steps)
     model = options.opened_model(model_name, device)
     out = out or Path("test-model") / safe_name(model.name)
-    table = out / "accuracy.tsv"
+    table = out / SCORES
     options.check_free(table, overwrite=overwrite)
     recordings = open_sources(data, click.echo)
     conditions = testing.conditions(snrs, adversaries)
-    scores: dict[str, testing.Scores] = {}
     with tracked() as tracker:
-        for k, split in enumerate(dict.fromkeys(splits)):
-
-            def advance(done: float, message: str, k: int = k, split: str = split) -> None:
-                tracker((k + done) / len(splits), f"{split}: {message}")
-
-            advance(0.0, f"reading {len(recordings)} recordings")
-            tests = testing.prepare_test_set(model, recordings, split=split, seed=seed)
-            scores[split], confusions = testing.measure(model, tests, conditions, batch_size=batch_size, progress=advance)
-            for task, confusion in confusions.items():
-                labels, stem = tests.corpus.tasks[task].labels, f"confusion-{safe_name(task)}-{split}"
-                testing.write_confusion(out / f"{stem}.tsv", confusion, labels)
-                title = f"{model.name}, {task}: {split}, in quiet"
-                testing.draw_confusion(out / f"{stem}.png", confusion, labels, title=title)
-    testing.write_scores(table, scores)
-    print_accuracy(msgspec.to_builtins(scores))
+        scores, by_group = measure_splits(
+            model, recordings, splits, conditions, out, groups=groups, seed=seed, batch_size=batch_size, progress=tracker
+        )
+    print_accuracy(scores, by_group)
     click.echo(f"{table} and confusion matrices beside it")

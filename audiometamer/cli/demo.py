@@ -13,7 +13,7 @@ _CLIP = "words/jarvis_slt.flac"
 
 
 @click.command()
-@options.model
+@options.model_by_default("cochcnn-digits")  # small and fast
 @options.device
 @options.out("demo")
 def demo(model_name: str, device: str, out: Path) -> None:

@@ -20,12 +20,18 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_MODEL = "cochcnn-word"
 
-model = click.option(
-    "--model", "model_name", default=DEFAULT_MODEL, show_default=True,
-    help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
-    "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; a name that an installed "
-    "package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
-)  # fmt: skip
+
+def model_by_default(name: str) -> Decorator:
+    """The option --model, which is this model unless it is given."""
+    return click.option(
+        "--model", "model_name", default=name, show_default=True,
+        help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
+        "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; a name that an installed "
+        "package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
+    )  # fmt: skip
+
+
+model = model_by_default(DEFAULT_MODEL)
 layers = click.option(
     "--layers", "layer_names", multiple=True, metavar="A,B,…", help="Layers; default: all that the model lists."
 )

@@ -6,6 +6,7 @@ import click
 import torch
 
 from audiometamer.cli import options
+from audiometamer.metamers import hearing
 from audiometamer.metamers.targets import save_activations
 from audiometamer.models.inputs import read_clips
 from audiometamer.models.recording import record as record_activations
@@ -39,6 +40,7 @@ def record(
     options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)
     (natural,) = read_clips(model, [clip], start=start, length=duration)
+    hearing.warn_of_doubts(model, natural)
     signal = natural.samples.to(dtype=model.dtype, device=model.device).view(1, *model.signal_shape)
     layers = options.layers_of(model, layer_names)
     with torch.no_grad():

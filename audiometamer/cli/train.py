@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from audiometamer.cli import options
-from audiometamer.cli.accuracy import print_accuracy
+from audiometamer.cli.accuracy import print_card
 from audiometamer.cli.progress import tracked
 from audiometamer.models.cards import read_card
 from audiometamer.training.distributed import is_first_process
@@ -45,6 +45,5 @@ def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: i
         )
     if not is_first_process():
         return
-    card = read_card(folder)
-    print_accuracy({card.training["tested_on"]: card.accuracy})
+    print_card(read_card(folder))
     click.echo(f"trained: {folder}")

@@ -22,6 +22,7 @@ from audiometamer.io.files import atomic_write
 from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
+from audiometamer.models.loading import name_of_weights
 from audiometamer.models.model import Model
 from audiometamer.statistics.arrays import FloatArray
 from audiometamer.statistics.bootstrap import Bootstrap
@@ -134,7 +135,8 @@ def _checked_judges(models: Sequence[Model], collection: Collection, *, batch_si
         notes = check_presentable(judge.model, collection.naturals)
         generator_weights = collection.weights.get(judge.model.name)
         if generator_weights is not None and generator_weights != judge.model.weights_sha256():
-            notes.append(f"{judge.model.name} has other weights than the model of the same name that made metamers")
+            whose = f", now called {now}" if (now := name_of_weights(generator_weights)) else ""
+            notes.append(f"{judge.model.name} has other weights than the model of the same name that made metamers{whose}")
         for note in notes:
             warnings.warn(note, AudioMetamerWarning, stacklevel=3)
     return judges

@@ -13,6 +13,7 @@ from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import can_resume
+from audiometamer.models.loading import name_of_weights
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal
 
@@ -82,9 +83,11 @@ def find_metamer(out: Path, settings: Settings) -> Metamer | None:
     found = result.evidence.settings
     if found != settings:
         differing = [name for name in Settings.__struct_fields__ if getattr(found, name) != getattr(settings, name)]
+        now = name_of_weights(found.weights_sha256) if "weights_sha256" in differing else None
+        whose = f" (the weights are those of {now})" if now else ""
         raise AudioMetamerError(
-            f"{result.path} exists and was made with different settings ({', '.join(differing)}); choose another --out, or "
-            "--overwrite it"
+            f"{result.path} exists and was made with different settings ({', '.join(differing)}){whose}; choose another --out, "
+            "or --overwrite it"
         )
     return metamer_from_result(result)
 

@@ -1,14 +1,13 @@
 """Fill a folder with metamers, as ``audiometamer synth`` does: what is finished stays, what is interrupted resumes."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from audiometamer.errors import AudioMetamerWarning, BrokenError
+from audiometamer.errors import BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
 from audiometamer.metamers import hearing
@@ -185,8 +184,7 @@ def _prepare(out: Path, model: Model, clips: Sequence[Clip | GivenTarget], jobs:
         check_clip_folder(out, clip, model.name, kind)
         restore_original(out, clip, model.name, kind, model.sample_rate)
         if isinstance(clip, Clip):
-            for doubt in hearing.notices(model, clip, hearing.label_probabilities(model, clip)):
-                warnings.warn(doubt, AudioMetamerWarning, stacklevel=3)
+            hearing.warn_of_doubts(model, clip)
 
 
 @dataclass

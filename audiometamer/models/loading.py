@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+import warnings
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -15,14 +16,21 @@ from typing import Any
 
 from torch import nn
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.foreign_code import run_foreign
 from audiometamer.io.registry import Registry
 from audiometamer.io.resources import zoo_folder
+from audiometamer.models.cards import read_card
 from audiometamer.models.controls import control
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 
+# Networks of the zoo by their names in version 0.1, until others bear these names; and those that no longer ship.
+RENAMED = {"cochcnn-word": "cochcnn-digits"}
+_GONE = {
+    "cochcnn-word-hann": "came with version 0.1; models/cochcnn-digits/recipe.toml, with reduced_aliasing = true in the options "
+    "of its network, trains it"
+}
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 
 
@@ -64,6 +72,10 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         return load_folder(Path(text))
     if text in zoo():
         return load_folder(zoo_folder() / text)
+    if text in RENAMED:
+        return _renamed(text)
+    if text in _GONE:
+        raise AudioMetamerError(f"{text} {_GONE[text]}")
     if "+" in text:
         return _adapted("joined", text)
     prefix, colon, rest = text.partition(":")
@@ -79,6 +91,14 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         f"there is no model {text!r}{hint}: it is not in the zoo ({', '.join(zoo())}), not a folder, and none "
         "of the other names that `audiometamer synth --help` lists"
     )
+
+
+def _renamed(text: str) -> Model:
+    """A model of the zoo by its former name, which it keeps: what was made by that name is recognised."""
+    warnings.warn(f"{text} is now called {RENAMED[text]}: use this name", AudioMetamerWarning, stacklevel=3)
+    model = load_folder(zoo_folder() / RENAMED[text])
+    model.name = text
+    return model
 
 
 def _adapted(adapter: str, text: str) -> Model:
@@ -103,6 +123,11 @@ MODELS = Registry(
 def zoo() -> list[str]:
     """Names of the models that come with audiometamer."""
     return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
+
+
+def name_of_weights(sha256: str) -> str | None:
+    """Name of the model of the zoo whose weight file has this SHA-256, if there is one."""
+    return next((name for name in zoo() if read_card(zoo_folder() / name).weights.sha256 == sha256), None)
 
 
 def _imported(name: str) -> ModuleType:

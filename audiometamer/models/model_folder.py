@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from audiometamer.ears import make_front_end
 from audiometamer.errors import AudioMetamerError, first_few, first_line
 from audiometamer.io.files import atomic_write
-from audiometamer.models.cards import Card, read_card
+from audiometamer.models.cards import Card, WeightsDtype, read_card
 from audiometamer.models.checking import check_weights
 from audiometamer.models.model import Model
 from audiometamer.networks.registry import make_network
@@ -110,7 +110,7 @@ def _check_size(card: Card, weights: Mapping[str, Tensor], source: str | os.Path
 
 
 def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike[str]) -> None:
-    """Load a network's weights; counters of batches may be missing: they have no effect outside of training.
+    """Load a network's weights, of any precision; counters of batches may be missing: they matter only in training.
 
     Raises
     ------
@@ -131,11 +131,23 @@ def load_state(network: nn.Module, weights: Mapping[str, Tensor], source: str | 
     check_weights(network, os.fspath(source))
 
 
-def save_weights(network: nn.Module, path: Path) -> str:
+def stored_state(network: nn.Module, dtype: WeightsDtype) -> dict[str, Tensor]:
+    """A network's state dict as a file holds it.
+
+    In ``float16``, the matrices and kernels are rounded; biases and the statistics of normalisation, a thousandth of the numbers
+    but spread over many orders of magnitude, are not.
+    """
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    if dtype == "float32":
+        return state
+    return {key: tensor.half() if tensor.dtype == torch.float32 and tensor.ndim > 1 else tensor for key, tensor in state.items()}
+
+
+def save_weights(network: nn.Module, path: Path, *, dtype: WeightsDtype = "float32") -> str:
     """Write a network's state dict as safetensors; returns the SHA-256 of the file."""
     from safetensors.torch import save
 
-    content = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
+    content = save(stored_state(network, dtype))
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

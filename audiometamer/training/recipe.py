@@ -1,17 +1,19 @@
 """Recipes for training: TOML files, checked."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import torch
 from msgspec import Meta
 from torch import nn
 
 from audiometamer.errors import AudioMetamerError, first_line
 from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import check_number_range, parse_toml
-from audiometamer.models.cards import FrontEndCard, NetworkCard
+from audiometamer.models.cards import FrontEndCard, NetworkCard, WeightsDtype
 from audiometamer.training.adversaries import Adversary
 from audiometamer.training.masking import Masking
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
@@ -72,6 +74,12 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     warm_up: Share = 0.0
     every: Annotated[int, Meta(ge=1)] = 50
     factor: Positive = 0.1
+
+    def built(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of a network's parameters."""
+        if self.name == "SGD":
+            return torch.optim.SGD(parameters, self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        return torch.optim.AdamW(parameters, self.learning_rate, weight_decay=self.weight_decay)
 
     def rate(self, step: int, *, per_epoch: int, epochs: int) -> float:
         """The learning rate at a step, counted from 0."""
@@ -139,12 +147,18 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         6, epoch 7 sees the excerpts of epoch 1. Default 0: every epoch has excerpts of its own.
     precision : {"float32", "bfloat16"}
         Arithmetic of the convolutions and linear layers in training; tests are in float32. Default "float32".
+    start_from : str, optional
+        Name or folder of a model whose weights are the initial ones, where names and shapes agree. Default: random weights.
     training_front_end : dict
         Options of the front end that differ in training.
     test_snrs : tuple of float
         Signal-to-noise ratios of the tests, in dB, besides quiet.
     test_adversaries : list of Adversary
         Attacks of the tests, in quiet.
+    groups : tuple of str
+        Columns of the data sets' tables by whose values the accuracy in quiet is reported too, besides ``source``.
+    weights_dtype : {"float32", "float16"}
+        Type of the saved weights. The network is tested with the weights that are saved. Default "float32".
     null_pairs : int
         Minimum number of random pairs of training excerpts in the null distribution. Default 1,000,000.
     description, licence : str
@@ -175,9 +189,12 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     adversary: Adversary | None = None
     cached_epochs: Annotated[int, Meta(ge=0)] = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    start_from: str | None = None
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []
+    groups: tuple[str, ...] = ()
+    weights_dtype: WeightsDtype = "float32"
     null_pairs: Annotated[int, Meta(ge=1)] = 1_000_000
     description: str = ""
     licence: str = ""

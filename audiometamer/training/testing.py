@@ -14,20 +14,20 @@ from torch import Tensor
 
 from audiometamer.drawing import literal_text
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_write, write_text
-from audiometamer.io.tables import escape_formula, table_text
+from audiometamer.io.files import atomic_write
+from audiometamer.io.tables import escape_formula
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import ClassificationTask, Corpus, Targets, TrainingBatch, batches_of
+from audiometamer.training.corpus import ClassificationTask, Corpus, Targets
+from audiometamer.training.excerpts import TrainingBatch, batches_of
 from audiometamer.training.losses import each_loss
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples
+from audiometamer.training.scores import Score, TaskAnswers
 
 BAND_LIMIT_HZ = 4000.0
 ATTACK_STEPS, ATTACK_STEP = 32, 0.125  # in tests: many small steps, each this fraction of the radius
-_RESAMPLES = 200
-_Z = 1.959963984540054  # of a 95 % interval
 
 
 class AccuracyCondition(msgspec.Struct, frozen=True):
@@ -68,27 +68,6 @@ def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[
     ]
 
 
-class Score(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The score of one task in one condition.
-
-    Parameters
-    ----------
-    clips : int
-        Number of clips with a label of the task.
-    percent : float
-        Percentage of clips labelled correctly; for a multi-label task, the mean average precision over classes.
-    interval_95 : tuple of float
-        In percent: Wilson's interval (Wilson 1927); for a multi-label task, from 200 bootstrap resamples of the clips.
-    correct : int, optional
-        Number of clips labelled correctly; None for a multi-label task.
-    """
-
-    clips: int
-    percent: float
-    interval_95: tuple[float, float]
-    correct: int | None = None
-
-
 class TestSet:
     """Reproducible test excerpts of a split, with the word in the middle.
 
@@ -110,7 +89,7 @@ class TestSet:
     def __init__(
         self, corpus: Corpus, split: str, backgrounds: Backgrounds, *, n_samples: int, level: float | None, seed: int = 0
     ) -> None:
-        self.corpus, self.backgrounds = corpus, backgrounds
+        self.corpus, self.split, self.backgrounds = corpus, split, backgrounds
         self.n_samples, self.level, self.seed = n_samples, level, seed
         self.recordings, self.waveforms = corpus.recordings[split], corpus.waveforms[split]
 
@@ -130,38 +109,6 @@ class TestSet:
             yield sound, self.corpus.targets(recording, background_recording)
 
 
-class TaskAnswers(msgspec.Struct, frozen=True):
-    """A model's answers to the sounds that have a label of one task.
-
-    Parameters
-    ----------
-    logits : array [shape=(clips, classes)]
-    targets : array [shape=(clips,)] or [shape=(clips, classes)]
-    """
-
-    logits: NDArray[np.float32]
-    targets: NDArray[Any]
-
-    def proportion_correct(self) -> float:
-        """Proportion of correct answers, or mean average precision for a multi-label task."""
-        if self.targets.ndim == 2:
-            return _mean_precision(self.logits, self.targets) or 0.0
-        return float((self.logits.argmax(1) == self.targets).mean())
-
-    def score(self) -> Score:
-        """`proportion_correct` in percent, with its interval."""
-        if self.targets.ndim == 2:
-            return _average_precision(self.logits, self.targets)
-        n, correct = len(self.targets), int((self.logits.argmax(1) == self.targets).sum())
-        return Score(n, round(100 * correct / n, 1), _wilson(correct, n), correct)
-
-    def confusion(self) -> NDArray[np.int64]:
-        """Counts of answers (columns) to the sounds of each class (rows); for single-label tasks."""
-        n_classes = self.logits.shape[1]
-        flat = self.targets * n_classes + self.logits.argmax(1)
-        return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
-
-
 def collect_answers(
     model: Model,
     examples: Iterator[tuple[Samples, Targets]],
@@ -174,6 +121,7 @@ def collect_answers(
     """A model's answers by task, for the tasks of which any sound has a label."""
     logits: dict[str, list[Tensor]] = {task: [] for task in tasks}
     targets: dict[str, list[Tensor]] = {task: [] for task in tasks}
+    numbers: dict[str, list[Tensor]] = {task: [] for task in tasks}
     generator = torch.Generator(model.device).manual_seed(0)
     done = 0
     for batch in batches_of(examples, batch_size):
@@ -182,11 +130,14 @@ def collect_answers(
             known = task.known(batch.targets[name])
             logits[name].append(output[name].cpu()[known])
             targets[name].append(batch.targets[name][known])
+            numbers[name].append(done + known.nonzero()[:, 0])
         done += len(batch.sounds)
         if progress is not None:
             progress(done)
     found = {
-        name: TaskAnswers(torch.cat(logits[name]).numpy(), torch.cat(targets[name]).numpy()) for name in tasks if logits[name]
+        name: TaskAnswers(*(torch.cat(parts[name]).numpy() for parts in (logits, targets, numbers)))
+        for name in tasks
+        if logits[name]
     }
     return {
         name: result for name, result in found.items() if (result.targets.any() if tasks[name].multi else len(result.targets))
@@ -221,36 +172,6 @@ def _output(
         return run(inputs)
 
 
-def _wilson(correct: int, n: int) -> tuple[float, float]:
-    share = correct / n
-    center, half = share + _Z * _Z / (2 * n), _Z * math.sqrt(share * (1 - share) / n + _Z * _Z / (4 * n * n))
-    low, high = ((center + sign * half) / (1 + _Z * _Z / n) for sign in (-1, 1))
-    return round(100 * low, 1), round(100 * high, 1)
-
-
-def _average_precision(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> Score:
-    """Mean average precision: over classes, the mean precision at each sound of the class, with sounds ordered by logit."""
-    rng = np.random.default_rng(0)
-    n = len(logits)
-    drawn = [rng.integers(n, size=n) for _ in range(_RESAMPLES)]
-    resampled = [value for rows in drawn if (value := _mean_precision(logits[rows], targets[rows])) is not None]
-    low, high = (float(value) for value in np.percentile(resampled, [2.5, 97.5]))
-    return Score(n, round(100 * (_mean_precision(logits, targets) or 0.0), 1), (round(100 * low, 1), round(100 * high, 1)))
-
-
-def _mean_precision(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float | None:
-    precisions = []
-    for scores, truth in zip(logits.T, targets.T, strict=True):
-        hits = truth[np.argsort(-scores, kind="stable")] > 0
-        if hits.any():
-            precisions.append((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
-    return float(np.mean(precisions)) if precisions else None
-
-
-Scores = dict[str, dict[str, Score]]  # by task and condition
-Confusions = dict[str, NDArray[np.int64]]  # by task
-
-
 def measure(
     model: Model,
     tests: TestSet,
@@ -258,8 +179,8 @@ def measure(
     *,
     batch_size: int = 64,
     progress: Callable[[float, str], None] | None = None,
-) -> tuple[Scores, Confusions]:
-    """Measure a model in several conditions: scores in all, confusions in the first.
+) -> tuple[dict[str, dict[str, Score]], dict[str, TaskAnswers]]:
+    """Measure a model in several conditions: scores in all, the answers themselves in the first.
 
     Parameters
     ----------
@@ -274,12 +195,11 @@ def measure(
     Returns
     -------
     scores : dict of str to dict of str to Score
-    confusions : dict of str to array [shape=(classes, classes)]
-        Confusions of the single-label tasks.
+    answers : dict of str to TaskAnswers
     """
     tasks = tests.corpus.tasks
-    scores: Scores = {}
-    confusions: Confusions = {}
+    scores: dict[str, dict[str, Score]] = {}
+    first: dict[str, TaskAnswers] = {}
     for k, condition in enumerate(conditions):
 
         def advance(done: int, k: int = k, condition: AccuracyCondition = condition) -> None:
@@ -291,9 +211,9 @@ def measure(
         )
         for task, answered in found.items():
             scores.setdefault(task, {})[condition.name] = answered.score()
-            if k == 0 and not tasks[task].multi:
-                confusions[task] = answered.confusion()
-    return scores, confusions
+        if k == 0:
+            first = found
+    return scores, first
 
 
 def prepare_test_set(model: Model, recordings: Sequence[Recording], *, split: str, seed: int = 0) -> TestSet:
@@ -328,18 +248,6 @@ def prepare_test_set(model: Model, recordings: Sequence[Recording], *, split: st
     corpus.warn_of_unknown_labels(split)
     backgrounds = corpus.backgrounds(KINDS, N_VOICES, for_tests=True)
     return TestSet(corpus, split, backgrounds, n_samples=model.signal_shape[-1], level=model.level, seed=seed)
-
-
-def write_scores(path: Path, scores: Mapping[str, Scores]) -> None:
-    """Write a tab-separated table with a row for each split, task and condition."""
-    columns = ("task", "split", "condition", "clips", "correct", "percent", "low_95", "high_95")
-    rows = (
-        (task, split, condition, score.clips, score.correct, score.percent, *score.interval_95)
-        for split, tasks in scores.items()
-        for task, by_condition in tasks.items()
-        for condition, score in by_condition.items()
-    )
-    write_text(path, table_text(columns, (dict(zip(columns, row, strict=True)) for row in rows)))
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:

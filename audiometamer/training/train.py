@@ -16,6 +16,7 @@ from audiometamer.training.finishing import finish
 from audiometamer.training.recipe import Recipe, read_recipe
 from audiometamer.training.recordings import Recording
 from audiometamer.training.run import COCHLEAGRAMS, Progress, TrainingRun, existing_checkpoints
+from audiometamer.training.scores import group_columns
 from audiometamer.training.selection import select
 from audiometamer.training.sources import open_sources
 
@@ -98,6 +99,7 @@ def _train(
     corpus.check_classes()
     split = _test_split(corpus)
     corpus.warn_of_unknown_labels(split)
+    group_columns(corpus.recordings[split], recipe.groups)  # a mistake is reported before the training, not after it
     chosen = choose_device(device)
     with processes(chosen) as group, isolated_rng(chosen):
         run = TrainingRun(recipe, corpus, out, chosen, group, progress, cache=cache)

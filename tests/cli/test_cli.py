@@ -245,7 +245,7 @@ def test_layers(capsys):
 
 def test_models(capsys):
     assert main(["models"]) == 0
-    assert "cochcnn-word" in capsys.readouterr().out
+    assert "cochcnn-digits" in capsys.readouterr().out
 
 
 def test_null_and_verdicts(tmp_path, capsys):
@@ -292,10 +292,10 @@ def test_what_an_interrupted_command_says(command, is_kept, monkeypatch, capsys)
 
 
 def test_benchmark_tells_the_hours_of_a_number_of_clips(tmp_path, capsys):
-    arguments = ["benchmark", "--model", "cochcnn-word", "--layers", "relu0", "--clips", "2", "--seed", "0", "--seed", "1"]
+    arguments = ["benchmark", "--model", "cochcnn-digits", "--layers", "relu0", "--clips", "2", "--seed", "0", "--seed", "1"]
     assert main([*arguments, "--steps", "1", "--method", "feather2023"]) == 0
     reported = capsys.readouterr().out
     assert "torch" in reported
-    assert "2 clip(s) × 1 layer(s) × 2 seed(s) of cochcnn-word: about 0.00 hours, at 1 steps a metamer" in reported
-    assert main(["benchmark", "--layers", "relu9"]) == 2
+    assert "2 clip(s) × 1 layer(s) × 2 seed(s) of cochcnn-digits: about 0.00 hours, at 1 steps a metamer" in reported
+    assert main(["benchmark", "--model", "cochcnn-digits", "--layers", "relu9"]) == 2
     assert "no layer 'relu9'" in capsys.readouterr().err

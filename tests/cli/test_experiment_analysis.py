@@ -61,7 +61,7 @@ def test_rules_that_are_asked_for(capsys):
 
 def test_layers_of_the_zoo_come_in_their_own_order(capsys):
     trials = [
-        msgspec.structs.replace(trial, model="cochcnn-word" if trial.model else "")
+        msgspec.structs.replace(trial, model="cochcnn-digits" if trial.model else "")
         for trial in reversed(tiny_answers.answers(3, 2))
     ]
     write_trials(Path("trials.tsv"), trials)

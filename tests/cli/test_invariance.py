@@ -50,5 +50,7 @@ def test_what_is_wrong_is_reported_in_a_line(capsys):
     assert "absent.wav" in refused(capsys, "invariance", "absent.wav", *MODEL)
     assert ". is a folder; name an audio file in it" in refused(capsys, "invariance", ".", *MODEL)
     assert main(["synth", "speech.wav", *MODEL, "--layers", "final", "--steps", "2"]) == 0
-    message = refused(capsys, "invariance", "metamers/speech/tiny/final_seed0.wav", "--layers", "final")
-    assert "is at 4000 Hz; cochcnn-word takes 20000 Hz" in message
+    message = refused(
+        capsys, "invariance", "metamers/speech/tiny/final_seed0.wav", "--model", "cochcnn-digits", "--layers", "final"
+    )
+    assert "is at 4000 Hz; cochcnn-digits takes 20000 Hz" in message

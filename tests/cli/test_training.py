@@ -60,13 +60,13 @@ def test_train_names_what_is_wrong_with_a_recipe(data, recipe, capsys):
 
 def test_test_model_writes_what_training_has_measured(unbroken, data, tmp_path, capsys):
     """Also under an attack; the folder is named after the model."""
-    command = ("test-model", str(unbroken), "--data", str(data), "--device", "cpu", "--snr", "3")
+    command = ("test-model", str(unbroken), "--data", str(data), "--device", "cpu", "--snr", "3", "--group", "age")
     assert main((*command, "--attack", "waveform:linf:0.002", "--attack-steps", "2")) == 0
     out = capsys.readouterr().out
     folder = tmp_path / "test-model" / "tones"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "accuracy.tsv", "confusion-speaker-test.png", "confusion-speaker-test.tsv", "confusion-word-test.png",
-        "confusion-word-test.tsv",
+        "accuracy-by-group.tsv", "accuracy.tsv", "confusion-speaker-test.png", "confusion-speaker-test.tsv",
+        "confusion-word-test.png", "confusion-word-test.tsv",
     ]  # fmt: skip
     assert "test-model/tones/accuracy.tsv and confusion matrices beside it" in out
     head, *rows = rows_of(folder / "accuracy.tsv")
@@ -84,6 +84,9 @@ def test_test_model_writes_what_training_has_measured(unbroken, data, tmp_path, 
     quiet = dict(zip(head, rows[0], strict=True))
     assert int(quiet["correct"]) == counts[0][0] + counts[1][1]
     assert matplotlib.image.imread(folder / "confusion-word-test.png").std() > 0.01
+    groups = [row[:5] for row in rows_of(folder / "accuracy-by-group.tsv") if row[0] == "word"]
+    assert [row[2:] for row in groups] == [["source", "here", "2"], ["source", "there", "2"], ["age", "old", "3"]]
+    assert "in quiet:" in out
 
     before = (folder / "accuracy.tsv").read_bytes()
     assert "test-model/tones/accuracy.tsv exists; choose another --out, or --overwrite it" in refused(capsys, *command)
@@ -104,7 +107,7 @@ def test_tables_of_tasks_with_a_slash_in_their_name(data, tmp_path):
     import_checkpoint(tmp_path / "checkpoint.pt", network="cochcnn9", labels=labels, out=tmp_path / "model")
     assert main(["test-model", "./model", "--data", "clips", "--device", "cpu", "--snr", "3", "--out", "tested"]) == 0
     assert sorted(path.name for path in (tmp_path / "tested").iterdir()) == [
-        "accuracy.tsv", "confusion-signal_speaker_int-test.png", "confusion-signal_speaker_int-test.tsv",
+        "accuracy-by-group.tsv", "accuracy.tsv", "confusion-signal_speaker_int-test.png", "confusion-signal_speaker_int-test.tsv",
         "confusion-signal_word_int-test.png", "confusion-signal_word_int-test.tsv",
     ]  # fmt: skip
 

@@ -11,6 +11,7 @@ name = "tones"
 epochs = 2
 batch_size = 4
 null_pairs = 10
+groups = ["age"]
 balanced = "speaker"
 [tasks.word]
 labels = ["low", "high"]
@@ -49,9 +50,10 @@ def write_recordings(folder: Path) -> None:
         if speaker == "rough":
             tone = tone * (1 + np.sin(2 * np.pi * 50 * t)) / 2
         soundfile.write(folder / f"{i}.flac", 0.3 * tone, 8000)
-        rows.append([f"{i}.flac", word, speaker, "", "test" if i >= 16 else "valid" if i >= 13 else "train"])
+        split = "test" if i >= 16 else "valid" if i >= 13 else "train"
+        rows.append([f"{i}.flac", word, speaker, "", split, ("here", "there")[i % 2], "old" if i % 4 else ""])
     for i in range(5):
         soundfile.write(folder / f"background{i}.flac", 0.1 * rng.standard_normal(50_000), 20_000)
-        rows.append([f"background{i}.flac", "", "", ("hiss;rain", "hiss")[i % 2], "background"])
+        rows.append([f"background{i}.flac", "", "", ("hiss;rain", "hiss")[i % 2], "background", "here", ""])
     with (folder / "clips.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "word", "speaker", "sounds", "split"], *rows])
+        csv.writer(file).writerows([["path", "word", "speaker", "sounds", "split", "source", "age"], *rows])

@@ -1,8 +1,10 @@
 """A folder of metamers, filled from Python as `audiometamer synth` fills it."""
 
 import json
+import warnings
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -19,10 +21,13 @@ from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.folder import synthesize_into
 from audiometamer.metamers.methods import METHODS
 from audiometamer.metamers.results import read_results
+from audiometamer.models.cards import WeightsCard
 
 QUICK = {"steps": 20, "method": "feather2023"}
-DOUBT = "a: the word that tiny finds likeliest has a probability of"
-pytestmark = pytest.mark.filterwarnings(r"ignore:.*the word that tiny finds likeliest:audiometamer.errors.AudioMetamerWarning")
+DOUBT = "a: perhaps none of the 3 words that tiny knows; likeliest among them: "
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:.*perhaps none of the 3 words that tiny knows:audiometamer.errors.AudioMetamerWarning"
+)
 CHANGING = ("seconds", "source", "clip_notices")
 
 
@@ -117,6 +122,17 @@ def test_a_new_null_judges_again(tiny):
     (report,) = reports
     assert (report.rejudged, report.rejudged_passed, report.reattempted, report.fraction) == (1, 1, 0, 1.0)
     assert load_metamer("metamers/a/tiny/relu0_seed0.json").passed is True
+
+
+def test_metamers_of_a_network_that_has_another_name_now(tiny):
+    """Its name has gone to other weights: the message says where its own are."""
+    old = am.load_model("cochcnn-digits")
+    old.name, sound = "cochcnn-word", 0.1 * torch.randn(1, *old.signal_shape, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings(action="ignore", category=am.AudioMetamerWarning):
+        synthesize_into("metamers", old, sound, "relu0", steps=1)
+        old.card = msgspec.structs.replace(old.card, weights=WeightsCard("", "0" * 64))
+        with pytest.raises(am.AudioMetamerError, match=r"\(weights_sha256\) \(the weights are those of cochcnn-digits\); choose"):
+            synthesize_into("metamers", old, sound, "relu0", steps=1)
 
 
 @pytest.mark.parametrize(

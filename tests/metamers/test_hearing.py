@@ -1,6 +1,9 @@
 """What a network knows: probabilities in closed form, and clips that hold nothing it could know."""
 
 import math
+import os
+from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -9,11 +12,22 @@ import tiny_models
 import torch
 
 import audiometamer as am
+from audiometamer.io.resources import zoo_folder
 from audiometamer.io.tables import read_table
 from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import load_metamer
-from audiometamer.metamers.hearing import LOW_PROBABILITY, label_probabilities, notices, probabilities, share_above
+from audiometamer.metamers.hearing import (
+    LOW_PROBABILITY,
+    likeliest_labels,
+    notices,
+    probabilities,
+    share_above,
+    stated_labels,
+    warn_of_doubts,
+)  # fmt: skip
 from audiometamer.metamers.index import write_index
+from audiometamer.models.cards import DoubtCard
+from audiometamer.signals.audio import ClipSource
 
 RATE = 20_000
 
@@ -21,10 +35,10 @@ RATE = 20_000
 class Asked:
     """As much of a model as its labels need."""
 
-    name, sample_rate = "net", RATE
+    name, sample_rate, folder = "net", RATE, None
 
-    def __init__(self, labels, multi_label=()):
-        self.labels, self.card = labels, type("Card", (), {"multi_label": list(multi_label)})()
+    def __init__(self, labels, multi_label=(), doubt=()):
+        self.labels, self.card = labels, SimpleNamespace(multi_label=list(multi_label), doubt=dict(doubt))
 
     def named_labels(self):
         return self.labels
@@ -86,19 +100,67 @@ def test_silence_has_no_band_to_be_empty():
     assert share_above(clip(np.zeros(RATE)), 4000) == math.inf
 
 
+def odds(*shares):
+    """Logits of these odds."""
+    return torch.tensor([[math.log(share) for share in shares]])
+
+
+FULL, EMPTY = clip(sines((1000, 1.0), (6000, 0.1))), clip(sines((1000, 1.0), (6000, 1e-4)))
+
+
+def test_the_likeliest_labels_and_their_probabilities():
+    model = Asked({"word": ["a", "b", "c", "d", "b"], "sounds": ["x", "y"], "nothing": []}, multi_label=["sounds"])
+    found = likeliest_labels(model, {"word": odds(1, 2, 3, 1, 3), "sounds": odds(1, 3)})
+    assert [label for label, _ in found["word"]] == ["b", "c", "a"]
+    assert [p for _, p in found["word"]] == pytest.approx([0.5, 0.3, 0.1])
+    assert dict(found["sounds"]) == pytest.approx({"y": 0.75, "x": 0.5})
+
+
 def test_notices_name_a_low_probability_and_an_empty_band():
     model = Asked({"word": ["yes", "no"]})
-    full, empty = clip(sines((1000, 1.0), (6000, 0.1))), clip(sines((1000, 1.0), (6000, 1e-4)))
-    assert notices(model, full, {"word": LOW_PROBABILITY}) == []
-    (low,) = notices(model, full, {"word": 0.44})
-    assert low == (
-        "take: the word that net finds likeliest has a probability of 0.44, below 0.9; the clip may hold none of the 2 that it "
-        "knows"
-    )
-    (band,) = notices(model, empty, {"word": 0.99})
+    assert notices(model, FULL, {"word": odds(LOW_PROBABILITY, 1 - LOW_PROBABILITY - 1e-6)}) == []
+    (low,) = notices(model, FULL, {"word": odds(44, 56)})
+    assert low == "take: perhaps none of the 2 words that net knows; likeliest among them: no 0.56, yes 0.44, below 0.9"
+    (band,) = notices(model, EMPTY, {"word": odds(99, 1)})
     assert band.startswith("take: no sound above 4 kHz (-80 dB of its power), though net takes 20000 Hz")
     model.sample_rate = 8000  # which holds nothing above 4 kHz
-    assert notices(model, empty, {}) == []
+    assert notices(model, EMPTY, {}) == []
+
+
+def test_the_limit_of_a_model_that_was_tested_is_its_own():
+    model = Asked({"word": ["yes", "no", "so", "go"]}, doubt={"word": DoubtCard(0.6)})
+    assert notices(model, FULL, {"word": odds(61, 30, 5, 4)}) == []
+    model.folder = zoo_folder() / "net-of-four"
+    assert notices(model, FULL, {"word": odds(59, 30, 6, 5)}) == [
+        "take: probably none of the 4 words that net knows; likeliest among them: yes 0.59, no 0.30, so 0.06; 95 % of the clips "
+        "that it labels correctly reach 0.60; `audiometamer models net-of-four` lists them"
+    ]
+
+
+def test_the_word_that_a_table_states(tmp_path):
+    """Outside the vocabulary, taken for another, recognised; and tables that state nothing."""
+    model, table = Asked({"word": ["yes", "no"]}, doubt={"word": DoubtCard(0.9)}), tmp_path / "clips.csv"
+    take = replace(FULL, source=ClipSource(str(tmp_path / "take.wav"), None, None, None))
+
+    def said(content, *shares):
+        table.write_text(content)
+        os.utime(table, ns=(0, said.time))  # as if it was written later
+        said.time += 10**9
+        return notices(model, take, {"word": odds(*shares)})
+
+    said.time = 0
+    assert said("path,word\ntake.wav,meeting\n", 98, 2) == [
+        "take: its word, meeting by the clips.csv beside it, is none of the 2 words that net knows; likeliest among them: "
+        "yes 0.98, no 0.02"
+    ]
+    assert said("path,word\ntake.wav, yes\n", 40, 60) == [
+        "take: net takes its word, yes by the clips.csv beside it, for another: no 0.60, yes 0.40"
+    ]
+    assert said("path,word\ntake.wav,yes\n", 60, 40) == []
+    doubtful = [said(content, 60, 40) for content in ("path,word\nother.wav,no\n", "path,speaker\ntake.wav,x\n", "a,b\n1,2\n")]
+    assert all("probably none of the 2 words" in line for (line,) in doubtful)
+    table.unlink()
+    assert stated_labels(take) == stated_labels(FULL) == {}
 
 
 @pytest.fixture
@@ -112,13 +174,17 @@ def test_evidence_holds_the_probabilities_of_clip_and_metamer(vowel, tmp_path):
     both = torch.stack([vowel.samples, made.samples])
     expected = model(both).softmax(1).amax(1).tolist()
     assert made.evidence.probabilities == {"word": pytest.approx(expected, rel=1e-5)}
-    assert label_probabilities(model, vowel) == {"word": pytest.approx(expected[0], rel=1e-5)}
     assert made.evidence.classes == {"word": 3}
-    assert any("below 0.9" in notice for notice in made.evidence.clip_notices) == (expected[0] < 0.9)
+    assert any("perhaps none" in notice for notice in made.evidence.clip_notices) == (expected[0] < 0.9)
     path = made.save(tmp_path)
     assert load_metamer(path).evidence.probabilities == made.evidence.probabilities
     (row,) = read_table(write_index(tmp_path))
     assert [float(row["probability_clip"]), float(row["probability_metamer"])] == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_a_model_hears_is_warned_of(vowel):
+    with pytest.warns(am.AudioMetamerWarning, match=r"^take: perhaps none of the 3 words that tiny knows; .*, below 0\.9$"):
+        warn_of_doubts(tiny_models.sound_model(), vowel)
 
 
 def test_of_a_model_without_labels_nothing_is_shown(vowel, tmp_path):

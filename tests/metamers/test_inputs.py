@@ -129,7 +129,7 @@ def test_what_is_no_model_is_named():
     with pytest.raises(am.AudioMetamerError, match=r"model is a Net; wrap it: am\.Model\(network, sample_rate=…, duration=…\)"):
         am.synthesize(frozen(Net()), noise(), "conv")
     with pytest.raises(am.AudioMetamerError, match=r"model is a str; give an am\.Model"):
-        am.synthesize("cochcnn-word", noise(), "conv")
+        am.synthesize("cochcnn-digits", noise(), "conv")
 
 
 def test_sample_rates_are_whole():

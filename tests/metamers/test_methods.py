@@ -177,7 +177,7 @@ def test_a_single_attempt_that_is_never_stuck_takes_all_steps():
     assert Method("m", 100, (gentle,)).stopping_rule(gentle, 100) == Stuck(10, min_decrease=0.5)
 
 
-@pytest.mark.filterwarnings("ignore:vowel. the word that tiny finds likeliest:audiometamer.errors.AudioMetamerWarning")
+@pytest.mark.filterwarnings("ignore:vowel. perhaps none of the 3 words that tiny knows:audiometamer.errors.AudioMetamerWarning")
 def test_a_folder_finds_the_metamers_of_a_user_s_method_and_takes_no_other_s(tiny, tiny_clip, tmp_path):
     seen = []
     options = {"layers": "relu1", "progress": seen.append}

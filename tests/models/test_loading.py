@@ -12,7 +12,9 @@ import torch
 
 import audiometamer as am
 from audiometamer.jobs.workers import interruptible
-from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
+from audiometamer.metamers.criteria import default_null
+from audiometamer.models import loading
+from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard, read_card
 from audiometamer.models.model_folder import build_model, save_weights
 
 
@@ -36,6 +38,22 @@ def test_a_folder_is_loaded(folder):
     assert model.layers == ("cochleagram", "relu0", "relu1", "relu2", "relu3", "relu4", "avgpool", "relufc", "final")
     assert model.weights_sha256() == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     assert not any(m.training for m in model.network.modules())
+
+
+def test_weights_in_half_precision(folder):
+    """Half the file; kernels come back rounded to 11 bits, the rest exactly, all of it in float32."""
+    card = read_card(folder)
+    network, path = am.load_model(folder).network, folder / "weights.safetensors"
+    size = path.stat().st_size
+    card.weights.sha256 = save_weights(network, path, dtype="float16")
+    (folder / "model.toml").write_bytes(msgspec.toml.encode(card))
+    assert path.stat().st_size < 0.6 * size
+    before, after = network.state_dict(), am.load_model(folder).network.state_dict()
+    assert {t.dtype for t in after.values()} == {torch.float32, torch.int64}
+    for name, tensor in before.items():
+        expected = tensor.numpy().astype("float16").astype("float32") if tensor.ndim > 1 else tensor.numpy()
+        assert (after[name].numpy() == expected).all(), name
+    assert (after["conv0.weight"] != before["conv0.weight"]).any()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +120,8 @@ def test_functions():
         "tiny_models:nothing": r"tiny_models \(.*tiny_models\.py\) has no function nothing",
         "tiny_models:not_a_model": "not_a_model returns 3; it must return an am.Model or a module",
         "tiny_models:shapeless_module": "the Linear says neither sample_rate and duration nor signal_shape",
-        "cochcnn-wort": r"no model 'cochcnn-wort' \(did you mean 'cochcnn-word'\?\): it is not in the zoo \(cochcnn-speaker, ",
+        "cochcnn-digit": r"no model 'cochcnn-digit' \(did you mean 'cochcnn-digits'\?\): it is not in the zoo \(cochcnn-digits, ",
+        "cochcnn-word-hann": "cochcnn-word-hann came with version 0.1; .* with reduced_aliasing = true in .* trains it$",
     }.items():
         with pytest.raises(am.AudioMetamerError, match=message):
             am.load_model(name)
@@ -146,36 +165,51 @@ def test_the_tiny_model_is_fine():
 
 
 def test_permuted_control_has_the_same_values_elsewhere():
-    model, control = am.load_model("cochcnn-word"), am.load_model("permuted:cochcnn-word:3")
-    assert control.name == "permuted-cochcnn-word-3"
+    model, control = am.load_model("cochcnn-digits"), am.load_model("permuted:cochcnn-digits:3")
+    assert control.name == "permuted-cochcnn-digits-3"
     assert control.folder is None  # no null distribution of the trained network
     own, permuted = model.network.state_dict(), control.network.state_dict()
     assert list(own) == list(permuted)
     for key, tensor in own.items():
         torch.testing.assert_close(tensor.flatten().sort().values, permuted[key].flatten().sort().values, rtol=0, atol=0)
         assert tensor.numel() == 1 or not torch.equal(tensor, permuted[key])
-    same, other = am.load_model("permuted:cochcnn-word:3"), am.load_model("permuted:cochcnn-word:4")
+    same, other = am.load_model("permuted:cochcnn-digits:3"), am.load_model("permuted:cochcnn-digits:4")
     assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256() != model.weights_sha256()
 
 
 def test_random_control_is_initialised_anew():
     before = torch.get_rng_state()
-    control = am.load_model("random:cochcnn-word:3")
+    control = am.load_model("random:cochcnn-digits:3")
     assert torch.equal(torch.get_rng_state(), before)
     weight = control.network.conv1.weight  # torch draws convolutions uniformly within 1 / √(inputs of a unit)
     bound = weight[0].numel() ** -0.5
     assert 0.98 * bound < weight.abs().max() <= bound
     assert control.network.batchnorm1.running_var.eq(1).all()
     assert not any(module.training for module in control.network.modules())
-    same, other = am.load_model("random:cochcnn-word:3"), am.load_model("random:cochcnn-word:4")
+    same, other = am.load_model("random:cochcnn-digits:3"), am.load_model("random:cochcnn-digits:4")
     assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256()
+
+
+def test_a_former_name_finds_the_same_network_until_another_bears_it(monkeypatch, folder):
+    """It keeps the name that it was asked for by: what was made by this name is recognised."""
+    monkeypatch.setattr(loading, "RENAMED", {"by-its-old-name": "cochcnn-digits"})
+    digits = am.load_model("cochcnn-digits")
+    with pytest.warns(am.AudioMetamerWarning, match="^by-its-old-name is now called cochcnn-digits: use this name$"):
+        model = am.load_model("by-its-old-name")
+    assert (model.name, model.weights_sha256()) == ("by-its-old-name", digits.weights_sha256())
+    assert default_null(model).layers == default_null(digits).layers
+    assert loading.name_of_weights(digits.weights_sha256()) == "cochcnn-digits"
+    assert loading.name_of_weights("0" * 64) is None
+    shutil.copytree(folder, folder / "zoo" / "by-its-old-name")
+    monkeypatch.setattr(loading, "zoo_folder", lambda: folder / "zoo")
+    assert am.load_model("by-its-old-name").weights_sha256() == am.load_model(folder).weights_sha256() != digits.weights_sha256()
 
 
 def test_controls_of_what_is_not_there():
     with pytest.raises(am.AudioMetamerError, match="there is no model 'cochcnn-wrd'"):
         am.load_model("random:cochcnn-wrd:0")
-    with pytest.raises(am.AudioMetamerError, match="there is no model 'random:cochcnn-word'"):
-        am.load_model("random:cochcnn-word")
+    with pytest.raises(am.AudioMetamerError, match="there is no model 'random:cochcnn-digits'"):
+        am.load_model("random:cochcnn-digits")
 
 
 def test_layers_by_their_published_names(folder):

@@ -9,6 +9,7 @@ from audiometamer.training.mixing import (
     Backgrounds,
     Pool,
     between,
+    between_words,
     excerpt,
     low_pass,
     mix,
@@ -346,3 +347,72 @@ def test_how_often_and_where_it_is_low_passed():
         after += bandwidth(augmentation.finished(sound, rng, level=1, sample_rate=RATE))
     assert before == pytest.approx(100, abs=30)
     assert after == pytest.approx(100, abs=30)
+
+
+def test_a_word_between_two_others():
+    """Each is cut to its own span, the levels of the others are within 6 dB below and 3 dB above the word's."""
+    words = [
+        np.concatenate([np.zeros(2000), a * np.ones(n), np.zeros(1000)]).astype(np.float32)
+        for n, a in ((3000, 5), (4000, 1), (2000, 0.01))
+    ]
+    for seed in range(20):
+        joined, (start, stop) = between_words(words[1], words[0], words[2], np.random.default_rng(seed), 20_000)
+        assert stop - start == 4000
+        np.testing.assert_array_equal(joined[start:stop], 1)
+        assert 3000 <= start <= 3000 + 0.12 * 20_000
+        assert 2000 <= len(joined) - stop <= 2000 + 0.12 * 20_000
+        for other in (joined[:3000], joined[-2000:]):
+            assert 10 ** (-6 / 20) - 1e-6 <= other[0] <= 10 ** (3 / 20) + 1e-6
+            assert (other == other[0]).all()
+
+
+def test_isolated_words_get_neighbours_and_others_do_not():
+    word, other = (np.full(n, a, dtype=np.float32) for n, a in ((1000, 1.0), (600, 2.0)))
+    room = 2 * round(0.12 * 20_000)  # for pauses
+    augmentation = Augmentation(neighbours=1.0)
+    settings = {"n_samples": 2200 + 2 * room, "sample_rate": 20_000, "other_word": lambda _: other}
+    sound = augmentation.speech(word, np.random.default_rng(0), **settings)
+    np.testing.assert_array_equal(sound[room + 600 : room + 1600], 1)  # in the middle
+    assert (sound != 0).sum() == 1000 + 2 * 600
+    alone = augmentation.speech(word, np.random.default_rng(0), **settings | {"other_word": lambda _: None})
+    assert (alone != 0).sum() == 1000
+    long = np.arange(1, 20_001, dtype=np.float32)
+    assert (augmentation.speech(long, np.random.default_rng(0), **settings) >= 1).all()
+
+
+def test_jitter_moves_words_that_were_cut_too():
+    cut = np.zeros(2000, dtype=np.float32)
+    cut[1000] = 1
+    places = [
+        int(Augmentation(jitter=0.01).speech(cut, np.random.default_rng(k), n_samples=2000, sample_rate=20_000).argmax())
+        for k in range(50)
+    ]
+    assert min(places) >= 800
+    assert max(places) <= 1200
+    assert len(set(places)) > 30
+
+
+def test_rooms_and_codecs_in_their_proportion():
+    t = np.arange(8000) / 20_000
+    sound = (np.sin(2 * np.pi * 500 * t) * np.hanning(8000)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    settings = {"n_samples": 8000, "sample_rate": 20_000}
+    augmentation = Augmentation(room=0.5)
+    changed = [not np.array_equal(augmentation.speech(sound, rng, **settings), sound) for _ in range(60)]
+    assert 15 <= sum(changed) <= 45
+    augmentation, plain = Augmentation(codec=0.5), Augmentation().finished(sound, rng, level=0.1, sample_rate=20_000)
+    changed = [not np.array_equal(augmentation.finished(sound, rng, level=0.1, sample_rate=20_000), plain) for _ in range(40)]
+    assert 8 <= sum(changed) <= 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"codecs": {"MP3": 1.0}}, "codecs are"),
+        ({"codecs": {"OPUS": 0.0}}, "codecs are"),
+        ({"reverberation": (0.5, 0.1)}, r"reverberation is \[0.5, 0.1\]; the smaller number comes first"),
+    ],
+)
+def test_channels_that_do_not_exist(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**settings)

@@ -60,6 +60,8 @@ def test_clips(clips):
     for spec in (folder, f"clips:{folder}", folder / "other.csv", f"clips:{folder / 'other.csv'}"):
         recordings = open_source(str(spec))
         assert [(r.path.relative_to(folder).as_posix(), r.split, r.labels) for r in recordings] == expected
+    assert [r.groups["source"] for r in recordings] == ["made here", "", ""]
+    assert recordings[0].groups["sounds"] == "dog; rain"
     samples, rate = recordings[1].read()
     assert (rate, len(samples), recordings[1].seconds) == (16_000, 160, 0.01)
 

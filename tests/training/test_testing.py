@@ -1,4 +1,4 @@
-"""Scores against published and hand-made values, the same test excerpts every time, and the files that are written."""
+"""The same test excerpts every time, attacks, and the files that are written."""
 
 import csv
 
@@ -6,7 +6,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 from torch import nn
 
 import audiometamer as am
@@ -16,7 +15,7 @@ from audiometamer.training.adversaries import Adversary
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.mixing import Augmentation, Backgrounds, word_in_the_middle
 from audiometamer.training.recordings import checked
-from audiometamer.training.testing import AccuracyCondition, Score, TaskAnswers, TestSet
+from audiometamer.training.testing import AccuracyCondition, TestSet
 
 RATE = 20_000
 QUIET = AccuracyCondition()
@@ -39,42 +38,6 @@ class Sound:
 
 def noise(n_samples, seed=0):
     return np.random.default_rng(seed).standard_normal(n_samples)
-
-
-def one_label(right, wrong):
-    logits = np.tile(np.float32([0, 2, 1]), (right + wrong, 1))
-    return TaskAnswers(logits, np.array([1] * right + [2] * wrong))
-
-
-def test_wilsons_interval():
-    """8 of 10: 49.0 to 94.3 % (Newcombe 1998 gives the formula); others as scipy has them."""
-    assert one_label(8, 2).score() == Score(10, 80.0, (49.0, 94.3), 8)
-    for right, n in ((0, 7), (7, 7), (1, 3), (812, 1000)):
-        interval = binomtest(right, n).proportion_ci(method="wilson")
-        score = one_label(right, n - right).score()
-        assert score.interval_95 == pytest.approx((100 * interval.low, 100 * interval.high), abs=0.051)
-        assert (score.clips, score.correct) == (n, right)
-        assert score.percent == pytest.approx(100 * right / n, abs=0.051)
-
-
-def test_average_precision():
-    """Of x, sounds in order are right, wrong, right, wrong: (1/1 + 2/3)/2. Of y: wrong, wrong, right, right: (1/3 + 2/4)/2."""
-    logits = np.float32([[4, 1], [3, 2], [2, 4], [1, 3]])
-    targets = np.float32([[1, 1], [0, 1], [1, 0], [0, 0]])
-    score = TaskAnswers(logits, targets).score()
-    assert score.percent == round(100 * (5 / 6 + 5 / 12) / 2, 1) == 62.5
-    low, high = score.interval_95
-    assert 0 <= low < 62.5 < high <= 100
-    assert score.correct is None
-    assert TaskAnswers(targets - 0.5, targets).score().interval_95 == (100, 100)
-    unheard = np.concatenate([targets, np.zeros((4, 1), np.float32)], axis=1)  # a class of no sound does not count
-    assert TaskAnswers(np.concatenate([logits, logits[:, :1]], axis=1), unheard).score().percent == 62.5
-
-
-def test_confusion():
-    logits = np.float32([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
-    found = TaskAnswers(logits, np.array([0, 0, 1, 1, 1])).confusion()
-    assert found.tolist() == [[1, 1, 0], [1, 1, 1], [0, 0, 0]]
 
 
 def test_names_of_conditions():
@@ -192,7 +155,7 @@ def test_tasks_of_which_no_sound_has_a_label_have_no_score():
 
 
 def test_measure(tiny):
-    """Scores in every condition, confusions in the first, progress from 0 to 1."""
+    """Scores in every condition, answers in the first, progress from 0 to 1."""
     labels = tiny.labels["word"]
     recordings = [Sound(noise(5000 + k, k), word=[labels[k % 3]]) for k in range(6)]
     recordings[-1] = Sound(noise(5000, 9), word=["unknown"])
@@ -200,11 +163,13 @@ def test_measure(tiny):
         tests = testing.prepare_test_set(tiny, recordings, split="test")
     reported = []
     wanted = testing.conditions((0.0,), [Adversary("cochleagram", "l2", 0.1, steps=1)])
-    scores, confusions = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: reported.append(report))
+    scores, answers = testing.measure(tiny, tests, wanted, batch_size=2, progress=lambda *report: reported.append(report))
     assert list(scores["word"]) == ["quiet", "low_passed_4_khz", "snr_0_db", "cochleagram_l2_0.1"]
     assert all(score.clips == 5 for score in scores["word"].values())
-    assert confusions["word"].sum(1).tolist() == [2, 2, 1]
-    assert np.trace(confusions["word"]) == scores["word"]["quiet"].correct
+    confusion = answers["word"].confusion()
+    assert confusion.sum(1).tolist() == [2, 2, 1]
+    assert np.trace(confusion) == scores["word"]["quiet"].correct
+    assert answers["word"].numbers.tolist() == [0, 1, 2, 3, 4]
     assert reported[0] == (2 / 5 / 4, "testing: quiet")
     assert reported[-1] == (1.0, "testing: cochleagram l2 0.1")
 
@@ -218,18 +183,7 @@ def test_what_cannot_be_tested(tiny):
         testing.prepare_test_set(nameless, [], split="test")
 
 
-def test_tables(tmp_path):
-    scores = {
-        "word": {"quiet": Score(10, 80.0, (49.0, 94.3), 8), "snr_0_db": Score(10, 50.0, (23.7, 76.3), 5)},
-        "sounds": {"quiet": Score(4, 62.5, (41.7, 100.0))},
-    }
-    testing.write_scores(tmp_path / "new" / "accuracy.tsv", {"valid": scores})
-    assert (tmp_path / "new" / "accuracy.tsv").read_text() == (
-        "task\tsplit\tcondition\tclips\tcorrect\tpercent\tlow_95\thigh_95\n"
-        "word\tvalid\tquiet\t10\t8\t80.0\t49.0\t94.3\n"
-        "word\tvalid\tsnr_0_db\t10\t5\t50.0\t23.7\t76.3\n"
-        "sounds\tvalid\tquiet\t4\t\t62.5\t41.7\t100.0\n"
-    )
+def test_the_table_of_a_confusion_matrix(tmp_path):
     testing.write_confusion(tmp_path / "confusion.tsv", np.array([[3, 1], [0, 2]]), ["tab\tin it", "b"])
     with (tmp_path / "confusion.tsv").open(newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))

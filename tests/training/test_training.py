@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from copy import deepcopy
 from types import SimpleNamespace
 
 import msgspec
@@ -14,14 +15,17 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 from tiny_training import RECIPE
 
 import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.training import run
-from audiometamer.training.corpus import ClassificationTask, Corpus
+from audiometamer.models.cards import read_card, write_card
+from audiometamer.training import finishing
+from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.recordings import AudioFile
+from audiometamer.training.retesting import retest
 from audiometamer.training.run import TrainingRun
 from audiometamer.training.synthetic_voices import WORDS, shipped_utterances, training_utterances
 from audiometamer.training.train import train
@@ -46,6 +50,13 @@ def test_a_recipe_becomes_a_model_folder(unbroken):
     assert card.accuracy["speaker"]["quiet"]["clips"] == 3
     assert set(card.accuracy["word"]) == {"quiet", "low_passed_4_khz", "snr_10_db", "snr_0_db", "snr_-5_db"}
     assert set(card.accuracy["sounds"]) == {"snr_10_db", "snr_0_db", "snr_-5_db"}  # in quiet there is no sound to name
+    by_group = card.accuracy_by_group["word"]  # of test clips 16 to 19, every other one from here, all but 16 old
+    found = {(column, value): score["clips"] for column, values in by_group.items() for value, score in values.items()}
+    assert found == {("source", "here"): 2, ("source", "there"): 2, ("age", "old"): 3}
+    assert sum(score["correct"] for score in by_group["source"].values()) == card.accuracy["word"]["quiet"]["correct"]
+    assert card.accuracy_by_class == {}  # of two classes, the confusion matrix says it
+    assert set(card.doubt) == {task for task in ("word", "speaker") if card.accuracy[task]["quiet"]["correct"]}
+    assert all(0.5 < doubt.below < 1 and not doubt.others for doubt in card.doubt.values())
     assert (card.training["epochs"], card.training["clips"], card.training["tested_on"]) == (2, 13, "test")
     assert am.NullDistribution.load(unbroken / "null.json").pairs >= 10
     (first, second) = log_of(unbroken)
@@ -430,6 +441,35 @@ def test_another_length_and_front_end(data, recipe, tmp_path):
     assert am.load_model(out)(torch.zeros(1, 20_000))["word"].shape == (1, 2)
 
 
+def test_half_precision_is_what_is_tested(data, recipe, tmp_path, monkeypatch):
+    """The tests and the null distribution see the weights that are saved, not those before rounding."""
+    seen = []
+    seen_by = lambda model, *_, **__: seen.append(deepcopy(model.network.state_dict())) or ({}, {})  # noqa: E731
+    monkeypatch.setattr(finishing.testing, "measure", seen_by)
+    recipe.write_text(recipe.read_text().replace("epochs = 2", 'epochs = 1\nweights_dtype = "float16"'))
+    out = train(recipe, [str(data)], tmp_path / "model", workers=0)
+    saved = load_file(out / "weights.safetensors")
+    assert saved["conv0.weight"].dtype == torch.float16
+    assert all(torch.equal(tensor, saved[name].to(tensor.dtype)) for name, tensor in seen[0].items())
+
+
+def test_groups_that_no_recording_has_are_reported_before_the_training(data, recipe, tmp_path):
+    recipe.write_text(RECIPE.replace('groups = ["age"]', 'groups = ["accent"]'))
+    with pytest.raises(am.AudioMetamerError, match="no recording has a value in column 'accent'"):
+        train(recipe, [str(data)], tmp_path / "model", workers=0)
+    assert not (tmp_path / "model" / "checkpoint.pt").exists()
+
+
+def test_a_trained_model_is_tested_again(unbroken, data, tmp_path):
+    """To the same card; the weights stay as they are."""
+    shutil.copytree(unbroken, folder := tmp_path / "model")
+    before, weights = read_card(folder), (folder / "weights.safetensors").read_bytes()
+    write_card(folder, msgspec.structs.replace(before, accuracy={}, accuracy_by_group={}, doubt={}))
+    retest(folder, [str(data)], device="cpu")
+    after = read_card(folder)
+    assert (after, (folder / "weights.safetensors").read_bytes()) == (before, weights)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "reported"),
     [
@@ -456,4 +496,77 @@ def test_the_identity_of_the_data_is_that_of_version_0_1(tmp_path):
     recording = AudioFile(tmp_path / "yes.wav", "train", {"word": ("yes",)})
     corpus = SimpleNamespace(tasks={"word": ClassificationTask(("no", "yes"))}, recordings={"train": [recording]})
     text = "{'word': Task(labels=('no', 'yes'), multi=False)}" + "('train', 'yes.wav', {'word': ('yes',)})"
-    assert run._identity(corpus) == hashlib.sha256(text.encode()).hexdigest()
+    assert corpus_identity(corpus) == hashlib.sha256(text.encode()).hexdigest()
+
+
+CACHED = (
+    RECIPE.replace("epochs = 2\n", 'epochs = 3\ncached_epochs = 1\nexcerpts = 12\nprecision = "bfloat16"\n')
+    + "[masking]\nmoments = 1\n"
+)
+
+
+@pytest.fixture
+def cached_recipe(tmp_path):
+    path = tmp_path / "cached.toml"
+    path.write_text(CACHED)
+    return path
+
+
+def test_cochleagrams_are_made_once_for_all_epochs_and_all_recipes(cached_recipe, data, tmp_path):
+    """Three batches of the one epoch that is kept serve nine steps, and another recipe whose network differs."""
+    lines = []
+    first = train(cached_recipe, [str(data)], tmp_path / "first", workers=0, cache=tmp_path / "cache", notify=lines.append)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    assert len(kept) == 3
+    assert any(line.startswith("about 1 minutes of training: 12 excerpts, 3 epochs") for line in lines)
+    other = tmp_path / "other.toml"
+    other.write_text(CACHED.replace("width = 0.02", "width = 0.03"))
+    train(other, [str(data)], tmp_path / "other", workers=1, cache=tmp_path / "cache")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")} == kept
+    again = train(cached_recipe, [str(data)], tmp_path / "again", workers=0)  # in a cache of its own, which is deleted
+    assert (again / "weights.safetensors").read_bytes() == (first / "weights.safetensors").read_bytes()
+    assert not (again / "cochleagrams").exists()
+
+
+def test_a_cached_run_resumes_to_the_same_weights(cached_recipe, data, tmp_path):
+    whole = train(cached_recipe, [str(data)], tmp_path / "whole", workers=0)
+
+    def stop(done, message):
+        if message.startswith("epoch 2") and done > 0.45:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(cached_recipe, [str(data)], tmp_path / "broken", workers=0, progress=stop)
+    assert any((tmp_path / "broken" / "cochleagrams").rglob("*.npz"))
+    resumed = train(cached_recipe, [str(data)], tmp_path / "broken", workers=0)
+    assert (resumed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+
+
+def test_cached_cochleagrams_and_an_adversary_at_the_waveform(cached_recipe):
+    cached_recipe.write_text(CACHED + '[adversary]\nat = "waveform"\nnorm = "l2"\nradius = 1.0\n')
+    with pytest.raises(am.AudioMetamerError, match="cached_epochs keeps cochleagrams, but the adversary is at the waveform"):
+        read_recipe(cached_recipe)
+
+
+def test_a_null_distribution_is_of_natural_sounds(data, recipe, tmp_path, monkeypatch):
+    """Half of the training clips are said to be synthetic."""
+    with (data / "clips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row |= {"path": str(data / row["path"]), "source": ("flite", "people")[number % 2]}
+    with (tmp_path / "clips.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    recipe.write_text(RECIPE.replace("null_pairs = 10", "null_pairs = 3") + "[sources.flite]\nsynthetic = true\n")
+    used = []
+    measure = am.NullDistribution.measure
+
+    def noted(model, sounds, *, names, **settings):
+        used.extend(names := list(names))
+        return measure(model, sounds, names=names, **settings)
+
+    monkeypatch.setattr(am.NullDistribution, "measure", noted)
+    train(recipe, [str(tmp_path)], tmp_path / "model", workers=0)
+    assert len(used) == 3
+    assert set(used) <= {row["path"] for row in rows if row["source"] == "people"}

@@ -128,6 +128,6 @@ def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> M
     models = dict.fromkeys(trial.model for trial in trials if trial.model)
     if requested:
         return dict.fromkeys(models, requested)
-    from audiometamer.models.loading import load_model, zoo
+    from audiometamer.models.loading import RENAMED, load_model, zoo
 
-    return {name: list(load_model(name).layers) for name in models if name in zoo()}
+    return {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}

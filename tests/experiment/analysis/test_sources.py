@@ -59,7 +59,7 @@ def test_what_is_requested_goes_before_the_design_and_that_before_the_defaults()
 
 
 def test_order_of_layers():
-    trials = [msgspec.structs.replace(trial, model="cochcnn-word" if trial.model else "") for trial in answers(1, 1)]
-    assert layer_orders(trials)["cochcnn-word"][:2] == ["cochleagram", "relu0"]
+    trials = [msgspec.structs.replace(trial, model="cochcnn-digits" if trial.model else "") for trial in answers(1, 1)]
+    assert layer_orders(trials)["cochcnn-digits"][:2] == ["cochleagram", "relu0"]
     assert layer_orders(answers(1, 1)) == {}
     assert layer_orders(answers(1, 1), ["final", "relu0"]) == {"one": ["final", "relu0"]}

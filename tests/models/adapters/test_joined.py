@@ -55,7 +55,7 @@ def test_sounds_of_different_rates_come_at_the_highest(tiny, tiny_clip):
 
 
 def test_nulls_of_the_models_judge_their_layers():
-    model = am.load_model("cochcnn-word+cochcnn-speaker")
+    model = am.load_model("cochcnn-digits+cochcnn-speaker")
     null = default_null(model)
     own = default_null(am.load_model("cochcnn-speaker"))
     assert null.layers["cochcnn-speaker.relu3"] == own.layers["relu3"]
@@ -66,8 +66,8 @@ def test_what_cannot_be_joined(tiny):
         joined({"tiny": tiny, "other": another(duration=0.5)})
     with pytest.raises(am.AudioMetamerError, match="1 model cannot be joined"):
         joined({"tiny": tiny})
-    with pytest.raises(am.AudioMetamerError, match="two of the models are called cochcnn-word"):
-        am.load_model("cochcnn-word+cochcnn-word")
+    with pytest.raises(am.AudioMetamerError, match="two of the models are called cochcnn-digits"):
+        am.load_model("cochcnn-digits+cochcnn-digits")
 
 
 def test_models_come_by_name(tiny):

@@ -1,0 +1,39 @@
+"""Cochleagrams that are kept, and used by whoever needs the same."""
+
+import pytest
+import torch
+
+import audiometamer as am
+from audiometamer.training.cochleagram_cache import CochleagramCache
+from audiometamer.training.excerpts import TrainingBatch
+
+COCHLEAGRAMS = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0))
+BATCH = TrainingBatch(torch.zeros(2, 9), {"word": torch.tensor([4, -1]), "sounds": torch.tensor([[1.0, 0.0], [torch.nan] * 2])})
+
+
+def test_what_is_kept_is_what_was_made(tmp_path):
+    cache = CochleagramCache(tmp_path, [b"front end", b"seed"])
+    assert cache.load("0/1") is None
+    made = cache.save("0/1", BATCH, COCHLEAGRAMS)
+    loaded = CochleagramCache(tmp_path, [b"front end", b"seed"]).load("0/1")
+    assert torch.equal(loaded.cochleagrams, made)
+    assert made.dtype == torch.float32
+    torch.testing.assert_close(made, COCHLEAGRAMS, rtol=5e-4, atol=1e-7)
+    assert loaded.targets.keys() == BATCH.targets.keys()
+    for task, targets in BATCH.targets.items():
+        torch.testing.assert_close(loaded.targets[task], targets, rtol=0, atol=0, equal_nan=True)
+
+
+def test_other_settings_are_kept_apart(tmp_path):
+    CochleagramCache(tmp_path, [b"ab", b"c"]).save("0/1", BATCH, COCHLEAGRAMS)
+    for other in ([b"a", b"bc"], [b"ab", b"d"], [b"abc"]):
+        assert CochleagramCache(tmp_path, other).load("0/1") is None
+
+
+def test_a_broken_file_is_named(tmp_path):
+    cache = CochleagramCache(tmp_path, [])
+    cache.save("0/1", BATCH, COCHLEAGRAMS)
+    (path,) = tmp_path.rglob("*.npz")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(am.AudioMetamerError, match=r"1\.npz is not a batch of cochleagrams; delete it, and it is made again$"):
+        cache.load("0/1")
