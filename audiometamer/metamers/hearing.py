@@ -97,6 +97,19 @@ def vocabulary(model: Model) -> dict[str, list[str]]:
     return {task: list(dict.fromkeys(names)) for task, names in model.named_labels().items()}
 
 
+def doubtful(model: Model, logits: Mapping[str, Tensor]) -> dict[str, list[bool]]:
+    """Whether the label of each signal is doubtful, by task, for tasks of which the model's card says when.
+
+    Parameters
+    ----------
+    model : Model
+    logits : mapping of str to Tensor [shape=(batch, classes)]
+    """
+    limits = {} if model.card is None else model.card.doubt
+    found = probabilities(model, {task: values for task, values in logits.items() if task in limits})
+    return {task: [probability < limits[task].below for probability in values] for task, values in found.items()}
+
+
 def notices(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> list[str]:
     """Reasons to doubt that a clip holds anything that the network knows.
 
@@ -113,7 +126,7 @@ def notices(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> list[str]
         Empty if there are none.
     """
     found = likeliest_labels(model, logits)
-    stated = stated_labels(clip) if found else {}
+    stated = _as_labelled(model, stated_labels(clip)) if found else {}
     doubts = [doubt for task, labels in found.items() if (doubt := _doubt(model, clip, task, labels, stated.get(task)))]
     share = share_above(clip, BAND_HZ) if (model.sample_rate or 0) >= _LEAST_RATE else math.inf
     if share < EMPTY_DB:
@@ -141,6 +154,16 @@ def _doubt(model: Model, clip: Clip, task: str, found: Sequence[tuple[str, float
     if measured is None and probability < LOW_PROBABILITY:
         return f"{clip.name}: perhaps {names}; likeliest among them: {shown}, below {LOW_PROBABILITY}{where}"
     return None
+
+
+def _as_labelled(model: Model, stated: Mapping[str, str]) -> dict[str, str]:
+    """Stated labels in the groups that they now belong to, if the labels of the model's card are grouped."""
+    own = {} if model.card is None else model.card.labels
+    named = model.named_labels()
+    return {
+        task: named[task][own[task].index(label)] if task in named and label in own.get(task, ()) else label
+        for task, label in stated.items()
+    }
 
 
 def _listed_as(model: Model) -> str:

@@ -18,6 +18,7 @@ from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.hearing import (
     LOW_PROBABILITY,
+    doubtful,
     likeliest_labels,
     notices,
     probabilities,
@@ -38,7 +39,7 @@ class Asked:
     name, sample_rate, folder = "net", RATE, None
 
     def __init__(self, labels, multi_label=(), doubt=()):
-        self.labels, self.card = labels, SimpleNamespace(multi_label=list(multi_label), doubt=dict(doubt))
+        self.labels, self.card = labels, SimpleNamespace(multi_label=list(multi_label), doubt=dict(doubt), labels=labels)
 
     def named_labels(self):
         return self.labels
@@ -137,6 +138,12 @@ def test_the_limit_of_a_model_that_was_tested_is_its_own():
     ]
 
 
+def test_of_many_signals_those_whose_label_is_doubtful():
+    model = Asked({"word": ["yes", "no"], "speaker": ["x", "y"]}, doubt={"word": DoubtCard(0.6)})
+    logits = torch.cat([odds(7, 3), odds(1, 1), odds(3, 7)])
+    assert doubtful(model, {"word": logits, "speaker": logits}) == {"word": [False, True, False]}
+
+
 def test_the_word_that_a_table_states(tmp_path):
     """Outside the vocabulary, taken for another, recognised; and tables that state nothing."""
     model, table = Asked({"word": ["yes", "no"]}, doubt={"word": DoubtCard(0.9)}), tmp_path / "clips.csv"
@@ -159,6 +166,9 @@ def test_the_word_that_a_table_states(tmp_path):
     assert said("path,word\ntake.wav,yes\n", 60, 40) == []
     doubtful = [said(content, 60, 40) for content in ("path,word\nother.wav,no\n", "path,speaker\ntake.wav,x\n", "a,b\n1,2\n")]
     assert all("probably none of the 2 words" in line for (line,) in doubtful)
+    model.labels = {"word": ["answer", "other"]}  # as --groups groups them; the card has the words
+    model.card.labels = {"word": ["yes", "no"]}
+    assert said("path,word\ntake.wav,yes\n", 60, 40) == []
     table.unlink()
     assert stated_labels(take) == stated_labels(FULL) == {}
 
