@@ -25,12 +25,13 @@ def test_it_holds_one_package_with_the_zoo_and_the_clips(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"audiometamer"}
     digits = (f"models/cochcnn-digits/{file}" for file in ("model.toml", "weights.safetensors", "null.json"))
-    for name in (*digits, "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac"):
+    for name in (*digits, "stimuli/words/clips.csv", "stimuli/words/zero_slt.flac", "stimuli/speech/clips.csv"):
         assert f"audiometamer/data/{name}" in names
     for ending in ("html", "css", "js"):
         assert f"audiometamer/report/report.{ending}" in names
     assert {"audiometamer/py.typed", "audiometamer/__init__.pyi"} <= {*names}
-    assert sum(name.endswith(".flac") for name in names) == 32
+    shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stimuli").glob("*/*.flac")}
+    assert {name.removeprefix("audiometamer/data/") for name in names if name.endswith(".flac")} == shipped
     in_models = {Path(name).name for name in names if name.startswith("audiometamer/data/models/")}
     needed = {"model.toml", "weights.safetensors", "null.json", "recipe.toml"}
     assert needed <= in_models <= needed | {"accuracy-word.tsv", "accuracy-speaker.tsv"}

@@ -7,15 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiometamer.errors import did_you_mean
+from audiometamer.errors import AudioMetamerError, did_you_mean
 from audiometamer.experiment.available import AvailableStimuli, right_answers
 from audiometamer.experiment.design import Design
 from audiometamer.io.files import write_text
+from audiometamer.io.toml_files import error_context
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import read_answer_list
 from audiometamer.listening.folder import interval_choices
 from audiometamer.listening.messages import MAX_ANSWER_LENGTH
+from audiometamer.models.loading import load_model
+from audiometamer.stimuli.plan import model_reference
+
+MAX_CHOICES = 100  # buttons on a page
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class AnswerList:
     Parameters
     ----------
     listed : list of str
-        The closed list: that of the design, or all right answers to the set's clips; numbers of intervals where sounds are
-        compared.
+        The closed list: that of the design, the labels of its network, or all right answers to the set's clips; numbers of
+        intervals where sounds are compared.
     equal : list of str
         Words that count as an answer of the list and are not in it.
     """
@@ -44,9 +49,24 @@ def answer_list(path: Path, design: Design, available: AvailableStimuli) -> Answ
     """The answers of a design that lies at `path`, for the stimuli that are available."""
     if design.compares:
         return AnswerList(interval_choices(design.answers.kind), [])
-    file = design.answers.list
-    listed = right_answers(available, design.answer_column) if file is None else read_answer_list(path.parent / file)
+    if design.answers.list is not None:
+        listed = read_answer_list(path.parent / design.answers.list)
+    elif design.answers.model is not None:
+        listed = _labels(path, design)
+    else:
+        listed = right_answers(available, design.answer_column)
     return AnswerList(listed, [word for words in design.answers.equal.values() for word in words if word not in listed])
+
+
+def _labels(path: Path, design: Design) -> list[str]:
+    """The labels of the network that a design names."""
+    with error_context(path, "answers.model"):
+        model, task = load_model(model_reference(path, design.answers.model or "")), design.answers.of
+        if task not in model.labels:
+            raise AudioMetamerError(
+                f"{model.name} has no labels for {task!r}; it has some for {', '.join(model.labels) or 'nothing'}"
+            )
+        return sorted(model.labels[task])
 
 
 def answer_problems(path: Path, design: Design, available: AvailableStimuli, answers: AnswerList) -> Iterator[Problem]:
@@ -61,6 +81,9 @@ def answer_problems(path: Path, design: Design, available: AvailableStimuli, ans
         yield Problem("answers.equal", f"{equal[0]!r} is not in the list of answers{_and_more(equal)}; nobody can choose it")
     yield from _unknown("names", design.answers.names, everything)
     yield from (Problem("answers.list", message) for message in _unfit(everything, design))
+    if design.answers.kind == "choice" and design.answers.alternatives is None and len(listed) > MAX_CHOICES:
+        message = f"a choice among {len(listed)} answers fits no page; have them typed, or give alternatives"
+        yield Problem("answers.kind", message)
     different = min(len(design.answers.others(answer, everything)) for answer in everything) + 1
     if (design.answers.alternatives or 0) > different:
         yield Problem("answers.alternatives", f"{design.answers.alternatives} are wanted of a list of {different}")

@@ -18,7 +18,7 @@ from audiometamer.io.toml_problems import Problem
 from audiometamer.metamers.integrity import check_integrity
 from audiometamer.metamers.results import Result, read_results
 from audiometamer.models.inputs import NATURAL as NATURAL_LAYER
-from audiometamer.stimuli.clips import read_clips
+from audiometamer.stimuli.clips import natural_clips, read_clips
 from audiometamer.stimuli.layout import CLIPS
 
 
@@ -67,6 +67,8 @@ class AvailableStimuli:
         Among all clips of the set.
     metadata : dict of str to dict of str to str
         The row of each clip in ``clips.tsv``, by column.
+    further : list of str
+        Clips of which only the natural sound can be played, sorted. Default: none.
     """
 
     conditions: list[Condition]
@@ -74,6 +76,7 @@ class AvailableStimuli:
     sounds: dict[tuple[str, Condition], PlayableSound]
     missing: list[MissingMetamer]
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
+    further: list[str] = field(default_factory=list)
 
     def sound(self, clip: str, condition: Condition) -> PlayableSound:
         """The sound to play: the natural clip where its metamer is missing."""
@@ -90,10 +93,18 @@ class AvailableStimuli:
 
     def words(self, column: str) -> list[list[str]]:
         """The clips grouped by word, that is by the value of a column, sorted; a listener hears one clip of each group."""
+        return list(self._by_word(self.clips, column).values())
+
+    def further_words(self, column: str) -> list[list[str]]:
+        """Further words, of which there are only natural clips, grouped and sorted likewise."""
+        known = self._by_word(self.clips, column)
+        return [clips for word, clips in self._by_word(self.further, column).items() if word not in known]
+
+    def _by_word(self, clips: Sequence[str], column: str) -> dict[str, list[str]]:
         groups: dict[str, list[str]] = {}
-        for clip in self.clips:
+        for clip in clips:
             groups.setdefault(cell(self.metadata[clip], column) if column != "clip" else clip, []).append(clip)
-        return [groups[word] for word in sorted(groups)]
+        return {word: groups[word] for word in sorted(groups)}
 
 
 def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tuple[AvailableStimuli, list[Problem]]:
@@ -142,6 +153,7 @@ def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tu
             check_integrity(item, check_sum)
             label = item.evidence.verdict.labels.get(design.answers.of)
             sounds[clip, condition] = PlayableSound(item.file, {} if label is None else {condition.model: label[1]})
+    sounds |= {(clip, NATURAL_CONDITION): PlayableSound(file, {}) for clip, file in _without_metamers(stimulus_set, originals)}
     clips = originals
     if design.conditions.missing == "leave-out":
         clips = [clip for clip in clips if all((clip, condition) in sounds for condition in conditions)]
@@ -149,7 +161,8 @@ def read_available_stimuli(stimulus_set: Path, path: Path, design: Design) -> tu
             raise_problems(path, problems)
             raise AudioMetamerError(_nothing_left(missing, conditions, len(originals)))
     played = [NATURAL_CONDITION, *conditions] if design.natural else conditions
-    available = AvailableStimuli(played, clips, sounds, missing, _tidy(metadata, clips))
+    further = sorted({clip for clip, _ in sounds} - {*clips})
+    available = AvailableStimuli(played, clips, sounds, missing, _tidy(metadata, [*clips, *further]), further)
     return available, [*problems, *_empty_cells(stimulus_set, available, design)]
 
 
@@ -237,6 +250,15 @@ def _natural_sounds(items: Sequence[Result], task: str) -> dict[tuple[str, Condi
         if label := item.evidence.verdict.labels.get(task):
             own[item.evidence.settings.model] = label[0]
     return {(clip, NATURAL_CONDITION): PlayableSound(item.original, labels[clip]) for clip, item in sorted(best.items())}
+
+
+def _without_metamers(stimulus_set: Path, originals: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The clips that lie in the set without any metamer, and their files; raises if a file is gone."""
+    for clip, file in natural_clips(stimulus_set).items():
+        if clip not in originals:
+            if not (stimulus_set / file).is_file():
+                raise AudioMetamerError(f"{stimulus_set / file} is gone: put it back, or run the set's plan again to write it")
+            yield clip, file
 
 
 def _nothing_left(missing: Sequence[MissingMetamer], conditions: Sequence[Condition], clips: int) -> str:

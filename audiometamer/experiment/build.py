@@ -12,7 +12,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.answer_list import AnswerList, answer_list, answer_problems, write_answers
 from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, read_available_stimuli
 from audiometamer.experiment.design import Conditions, Design, read_design
-from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials
+from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials, with_numbers, words_of
 from audiometamer.experiment.sounds import ExperimentSounds, Stimulus
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
@@ -91,12 +91,13 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     answers = answer_list(design, requested, available)
     problems += [*_word_problems(requested, available), *answer_problems(design, requested, available, answers)]
     raise_problems(design, problems)
-    planned = draw_trials(available.words(requested.once), available.conditions, requested, draws)
+    numbered = with_numbers(requested, words_of(available, requested.once))
+    planned = draw_trials(words_of(available, requested.once), available.conditions, numbered, draws)
     sounds = ExperimentSounds.named(planned, available, requested, draws)
     checks = headphone_checks(requested, draws)
     if len({*sounds.names.values(), *checks}) < len(sounds.names) + requested.headphone_trials:
         raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
-    resolved = _resolved(requested, available, planned)
+    resolved = _resolved(numbered, available)
     entries = sounds.key | checks
     with atomic_folder(out) as folder:
         rms = sounds.write(folder / layout.SOUNDS, stimulus_set, draws)
@@ -117,7 +118,8 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
 def _word_problems(design: Design, available: AvailableStimuli) -> Iterator[Problem]:
     """Too few words for the trials of a design."""
     if available.clips and available.has(design.once):
-        yield from problems_raised("trials", partial(check_words, len(available.words(design.once)), design))
+        words = words_of(available, design.once)
+        yield from problems_raised("trials", partial(check_words, words, with_numbers(design, words)))
 
 
 def _unheard(design: Design, available: AvailableStimuli, planned: Sequence[Sequence[PlannedTrial]]) -> int:
@@ -126,8 +128,8 @@ def _unheard(design: Design, available: AvailableStimuli, planned: Sequence[Sequ
     return sum(heard.isdisjoint(clips) for clips in available.words(design.once))
 
 
-def _resolved(design: Design, available: AvailableStimuli, planned: Sequence[Sequence[PlannedTrial]]) -> Design:
-    """A design with all defaults filled in, and its files relative to the experiment's folder."""
+def _resolved(design: Design, available: AvailableStimuli) -> Design:
+    """A design whose numbers are given with all other defaults filled in, and its files relative to the experiment's folder."""
     metamers = [condition for condition in available.conditions if condition != NATURAL_CONDITION]
     conditions = Conditions(
         natural=design.natural,
@@ -141,11 +143,11 @@ def _resolved(design: Design, available: AvailableStimuli, planned: Sequence[Seq
     answers = msgspec.structs.replace(
         design.answers,
         list=None if design.compares else layout.ANSWERS,
+        model=None,
         pictures=None if design.answers.pictures is None else layout.PICTURES,
     )
     return msgspec.structs.replace(
         design,
-        trials=sum(trial.kind == "main" for trial in planned[0]),
         conditions=conditions,
         answers=answers,
         clips=msgspec.structs.replace(design.clips, once=design.once),

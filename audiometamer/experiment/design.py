@@ -11,7 +11,7 @@ from audiometamer.listening.design import (
     CommonDesign,
     Demonstration,
     DesignCheck,
-    Headphones,
+    Gate,
     PositiveInt,
     ResponseFormat,
     Seed,
@@ -73,13 +73,13 @@ class Practice(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Parameters
     ----------
-    trials : int
-        Number of trials. Default 10.
+    trials : int, optional
+        Number of trials. Default: 10, as in Feather et al. (2023), or fewer where words are few.
     conditions : {"natural", "all"}
         Natural clips, or the conditions in turn. Default "natural".
     """
 
-    trials: NonNegativeInt = 10
+    trials: NonNegativeInt | None = None
     conditions: Literal["natural", "all"] = "natural"
 
 
@@ -88,11 +88,11 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Parameters
     ----------
-    trials : int
-        Number of trials. Default 16.
+    trials : int, optional
+        Number of trials. Default: 16, as in Feather et al. (2023), or fewer where words are few; none where sounds are compared.
     """
 
-    trials: NonNegativeInt = 16
+    trials: NonNegativeInt | None = None
 
 
 class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
@@ -101,7 +101,8 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
     Parameters
     ----------
     trials : int, optional
-        Main trials of each listener. Default: as many as there are words left.
+        Main trials of each listener. Default: one of each word that is left; if these are more than 400, half of them, or a
+        third, and so on, so that there are at most 400.
     balance : {"latin", "feather2023"}
         Assignment of words to conditions: a Latin square, or independent draws for each listener. Default "latin".
     conditions, clips, answers, practice, demonstration, catch
@@ -120,9 +121,9 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
     catch: Catch = Catch()
 
     @property
-    def gates(self) -> dict[str, Headphones | Demonstration]:
+    def gates(self) -> dict[str, Gate]:
         """Screening checks, by the kind of their trials."""
-        return {"headphones": self.headphones, "demonstration": self.demonstration}
+        return {"headphones": self.headphones.gate, "demonstration": self.demonstration.gate}
 
     def example(self, text: str) -> Path:
         """The example of a text that the design does not name; instructions depend on the task."""
@@ -152,7 +153,8 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
             yield f"conditions.{name}", *check_unique(getattr(conditions, name) or [])
         yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
         yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
-        for name in ("list", "names", "equal"):
+        yield "answers.model", answers.model is None or answers.list is None, "there is a list already; give one of them"
+        for name in ("list", "model", "names", "equal"):
             yield (
                 f"answers.{name}",
                 not getattr(answers, name) or not self.compares,
@@ -175,7 +177,7 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
             f"kind = {answers.kind!r} compares metamers, catch trials are natural clips; set it to 0"
         )  # fmt: skip
         for place, gate in (("practice", self.practice), ("demonstration", self.demonstration)):
-            yield f"{place}.conditions", not (self.compares and gate.trials and gate.conditions == "natural"), (
+            yield f"{place}.conditions", not (self.compares and gate.trials != 0 and gate.conditions == "natural"), (
                 f"kind = {answers.kind!r} compares metamers; it must be all"
             )  # fmt: skip
 

@@ -4,14 +4,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.available import NATURAL_CONDITION, Condition
+from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, Condition
 from audiometamer.experiment.design import Design
 from audiometamer.io.draws import Draws
+from audiometamer.listening.design import DEMONSTRATION_TRIALS
 from audiometamer.listening.trials import ARRANGEMENTS, TrialKind
 
+MOST_TRIALS = 400  # main trials of a listener (Feather et al. 2023): an hour
+_PUBLISHED = {"practice": 10, "demonstration": DEMONSTRATION_TRIALS, "catch": 16}
 Word = Sequence[str]  # the clips of a word, one of which a listener hears
 Deal = Callable[[int], list[tuple[str, Condition]]]  # from a listener's number, from 0, to clips and their conditions
 
@@ -34,6 +38,13 @@ class PlannedTrial(NamedTuple):
     arrangement: int = 0
 
 
+class Words(NamedTuple):
+    """The words of an experiment: those for main trials, and further ones, of which there are only natural clips."""
+
+    main: Sequence[Word]
+    further: Sequence[Word] = ()
+
+
 class Reserved(NamedTuple):
     """Words for practice, demonstration and catch trials, the same for all listeners, and the rest for main trials."""
 
@@ -43,14 +54,14 @@ class Reserved(NamedTuple):
     main: Sequence[Word]
 
 
-def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[PlannedTrial]]:
+def draw_trials(words: Words, conditions: Sequence[Condition], design: Design, draws: Draws) -> list[list[PlannedTrial]]:
     """Draw the trials of every listener, in order, without the headphone check, which has no words.
 
     A listener's trials depend on the draws and on the listener's number, not on how many listeners there are.
 
     Parameters
     ----------
-    words : sequence of sequence of str
+    words : Words
         The clips of each word.
     conditions : sequence of Condition
     design : Design
@@ -66,8 +77,9 @@ def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: 
     AudioMetamerError
         If there are too few words.
     """
-    shared = draws.generator(0)
-    reserved = _reserve([words[k] for k in shared.permutation(len(words))], design)
+    design, shared = with_numbers(design, words), draws.generator(0)
+    check_words(words, design)
+    reserved = _reserve(Words(*([some[k] for k in shared.permutation(len(some))] for some in words)), design)
     trials = design.trials or len(reserved.main)
     if design.balance == "latin":
         deal = latin_square(reserved.main, conditions, trials=trials, generator=shared)
@@ -76,21 +88,56 @@ def draw_trials(words: Sequence[Word], conditions: Sequence[Condition], design: 
     return [_trials_of(number, deal(number), reserved, conditions, design, draws) for number in range(design.listeners)]
 
 
-def check_words(n: int, design: Design) -> None:
-    """Raise an `AudioMetamerError` if `n` words are too few."""
-    reserved = design.practice.trials + design.demonstration.trials + design.catch.trials
-    if n < reserved + (design.trials or 1):
+def words_of(available: AvailableStimuli, column: str) -> Words:
+    """The words that a set has for an experiment, by a column of its clips."""
+    return Words(available.words(column), available.further_words(column))
+
+
+def with_numbers(design: Design, words: Words) -> Design:
+    """A design with the numbers of trials that it leaves open, which follow from the number of words.
+
+    Practice, demonstration and catch trials are as many as in Feather et al. (2023), but take at most a quarter of the words.
+    """
+    share = min(1.0, (len(words.main) + len(words.further)) / (4 * sum(_PUBLISHED.values())))
+    parts = {name: getattr(design, name) for name in _PUBLISHED}
+    numbers = {name: math.floor(share * number) for name, number in _PUBLISHED.items()}
+    if design.compares:
+        numbers["catch"] = 0  # they are natural clips
+    open_ = {name: msgspec.structs.replace(part, trials=numbers[name]) for name, part in parts.items() if part.trials is None}
+    design = msgspec.structs.replace(design, **open_)
+    demonstration = msgspec.structs.replace(design.demonstration, minimum=design.demonstration.gate.minimum)
+    left = len(_reserve(words, design).main)
+    trials = design.trials or (left // math.ceil(left / MOST_TRIALS) if left else None)
+    return msgspec.structs.replace(design, demonstration=demonstration, trials=trials)
+
+
+def check_words(words: Words, design: Design) -> None:
+    """Raise an `AudioMetamerError` if words are too few for a design, all of whose numbers are given."""
+    wanted = (design.practice.trials or 0, design.demonstration.trials or 0, design.catch.trials or 0, design.trials or 1)
+    if any(len(given) < number for given, number in zip(_reserve(words, design), wanted, strict=True)):
+        further = f", and {len(words.further)} further ones as natural clips" if words.further else ""
         raise AudioMetamerError(
-            f"there are {n} words that a listener can hear once; wanted are {design.practice.trials} for practice, "
-            f"{design.demonstration.trials} for the demonstration, {design.catch.trials} for catch trials and "
-            f"{design.trials or 'at least 1'} for the trials themselves: lower one of them"
+            f"there are {len(words.main)} words that a listener can hear once{further}; wanted are {wanted[0]} for practice, "
+            f"{wanted[1]} for the demonstration, {wanted[2]} for catch trials and {design.trials or 'at least 1'} for the trials "
+            "themselves: lower one of them"
         )
 
 
-def _reserve(words: Sequence[Word], design: Design) -> Reserved:
-    check_words(len(words), design)
-    ends = np.cumsum([design.practice.trials, design.demonstration.trials, design.catch.trials])
-    return Reserved(words[: ends[0]], words[ends[0] : ends[1]], words[ends[1] : ends[2]], words[ends[2] :])
+def _reserve(words: Words, design: Design) -> Reserved:
+    """Words for each kind of trial; trials with natural clips take further words as long as there are any."""
+    further, main = list(words.further), list(words.main)
+
+    def taken(trials: int | None, conditions: str) -> list[Word]:
+        pools, found = ([further, main] if conditions == "natural" else [main]), list[Word]()
+        for pool in pools:
+            n = (trials or 0) - len(found)
+            found += pool[:n]
+            del pool[:n]
+        return found
+
+    practice = taken(design.practice.trials, design.practice.conditions)
+    demonstration = taken(design.demonstration.trials, design.demonstration.conditions)
+    return Reserved(practice, demonstration, taken(design.catch.trials, "natural"), main)
 
 
 def latin_square(words: Sequence[Word], conditions: Sequence[Condition], *, trials: int, generator: np.random.Generator) -> Deal:

@@ -1,10 +1,11 @@
 """The design of any listening test: task, playback, texts and questions, read from TOML and checked key by key."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +28,7 @@ Identifier = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
 Choice = Literal["typed", "choice", "abx", "odd-one-out"]
 INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # number of sounds of one trial
 TEXTS = ("consent", "instructions", "debriefing")
+DEMONSTRATION_TRIALS = 12  # of 400 main trials, with a minimum of 5 (Feather et al. 2023)
 
 
 class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -41,6 +43,8 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Property of the speech to recognise. Default "word".
     list : str, optional
         Text file with one possible answer per line, relative to the design's folder. Default: the words of the set's clips.
+    model : str, optional
+        Network whose labels are the possible answers, in place of a `list`: as `audiometamer.load_model` takes it.
     alternatives : int, optional
         Number of options of a choice: the right answer, and others drawn from the list. Default: the whole list.
     pictures : str, optional
@@ -55,6 +59,7 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind: Choice = "typed"
     of: Literal["word", "speaker"] = "word"
     list: str | None = None
+    model: str | None = None
     alternatives: Annotated[int, Meta(ge=2)] | None = None
     pictures: str | None = None
     names: dict[str, Text] = {}
@@ -122,6 +127,14 @@ class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     scale: PositiveInt | None = None
 
 
+class Gate(NamedTuple):
+    """A check that a listener must pass to continue: its trials, the right answers it needs, and what else happens."""
+
+    trials: int
+    minimum: int
+    otherwise: Literal["stop", "continue"]
+
+
 class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The headphone check, before everything else.
 
@@ -142,26 +155,38 @@ class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     minimum: NonNegativeInt = 5
     otherwise: Literal["stop", "continue"] = "stop"
 
+    @property
+    def gate(self) -> Gate:
+        """What a listener must reach."""
+        return Gate(self.trials, self.minimum, self.otherwise)
+
 
 class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Trials without feedback, which show whether the listener has understood the task.
 
     Parameters
     ----------
-    trials : int
-        Number of trials. Default 12.
+    trials : int, optional
+        Number of trials. Default: 12, as in Feather et al. (2023), or fewer where words are few.
     conditions : {"natural", "all"}
         Conditions of its trials. Default "natural".
-    minimum : int
-        Number of right answers needed to pass. Default 5.
+    minimum : int, optional
+        Number of right answers needed to pass. Default: five of twelve.
     otherwise : {"stop", "continue"}
         Action for a listener with fewer. Default "stop".
     """
 
-    trials: NonNegativeInt = 12
+    trials: NonNegativeInt | None = None
     conditions: Literal["natural", "all"] = "natural"
-    minimum: NonNegativeInt = 5
+    minimum: NonNegativeInt | None = None
     otherwise: Literal["stop", "continue"] = "stop"
+
+    @property
+    def gate(self) -> Gate:
+        """What a listener must reach; of twelve trials, where their number is open."""
+        trials = DEMONSTRATION_TRIALS if self.trials is None else self.trials
+        minimum = math.ceil(trials * 5 / DEMONSTRATION_TRIALS) if self.minimum is None else self.minimum
+        return Gate(trials, minimum, self.otherwise)
 
 
 class Breaks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -277,9 +302,9 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return None
 
     @property
-    def gates(self) -> dict[str, Headphones | Demonstration]:
+    def gates(self) -> dict[str, Gate]:
         """Checks that a listener must pass to continue, by the kind of their trials."""
-        return {"headphones": self.headphones}
+        return {"headphones": self.headphones.gate}
 
     @property
     def headphone_trials(self) -> int:

@@ -8,6 +8,7 @@ from audiometamer.statistics.anova import Effect, anova
 from audiometamer.statistics.bootstrap import Bootstrap, IntervalEstimate
 from audiometamer.statistics.contrasts import FRatio, f_ratio
 from audiometamer.statistics.intervals import ListenerMeans, mean_over_listeners
+from audiometamer.statistics.pairing import PairingTest, pairing_test
 from audiometamer.statistics.permutation import permutation_p
 from audiometamer.statistics.reliability import SplitHalf, split_half
 
@@ -17,10 +18,12 @@ __all__ = [
     "FRatio",
     "IntervalEstimate",
     "ListenerMeans",
+    "PairingTest",
     "SplitHalf",
     "anova",
     "f_ratio",
     "mean_over_listeners",
+    "pairing_test",
     "permutation_p",
     "split_half",
 ]

@@ -87,6 +87,44 @@ class Bootstrap:
         low, high = _interval(drawn @ sums / (drawn @ counts), len(names))
         return IntervalEstimate(float(values[finite].mean()), low, high, len(names), int(finite.sum()))
 
+    def correlation(
+        self, first: FloatArray, second: FloatArray, clips: Sequence[str] | NDArray[np.str_]
+    ) -> IntervalEstimate | None:
+        """Pearson correlation over sounds, with its interval over clips.
+
+        Parameters
+        ----------
+        first, second : array [shape=(sounds,)]
+            Sounds with a value that is not finite are left out.
+        clips : sequence of str
+            The clip of each sound.
+
+        Returns
+        -------
+        Estimate or None
+            None if there are fewer than three sounds, or either series is constant.
+
+        Examples
+        --------
+        >>> found = Bootstrap().correlation(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]), ["a", "b", "c"])
+        >>> round(found.value, 6)
+        1.0
+        """
+        finite = np.isfinite(first) & np.isfinite(second)
+        x, y = first[finite], second[finite]
+        if len(x) < 3 or x.min() == x.max() or y.min() == y.max():
+            return None
+        x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+        names, clip_of = np.unique(np.asarray(clips)[finite], return_inverse=True)
+        moments = np.stack([np.bincount(clip_of, values) for values in (np.ones(len(x)), x, y, x * x, y * y, x * y)], axis=1)
+        n, sum_x, sum_y, sum_xx, sum_yy, sum_xy = (self.draws(len(names)) @ moments).T
+        variances = (sum_xx / n - (sum_x / n) ** 2) * (sum_yy / n - (sum_y / n) ** 2)
+        constant = variances < 1e-12
+        covariances = sum_xy / n - sum_x * sum_y / n**2
+        resampled = covariances[~constant] / np.sqrt(variances[~constant])
+        low, high = _interval(resampled.clip(-1, 1), len(names)) if len(resampled) else (math.nan, math.nan)
+        return IntervalEstimate(float((x * y).mean().clip(-1, 1)), low, high, len(names), len(x))
+
     def rank_correlation(self, first: Matrix, others: Sequence[Matrix]) -> IntervalEstimate | None:
         """Spearman correlation of dissimilarity matrices, averaged over several matrices compared with the same one.
 

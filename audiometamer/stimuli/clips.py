@@ -6,7 +6,7 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
 from audiometamer.signals.clip_names import row_clip_name
-from audiometamer.stimuli.layout import CLIP_COLUMNS, CLIPS, clip_tables
+from audiometamer.stimuli.layout import CLIP_COLUMNS, CLIPS, NATURAL_CLIPS, clip_tables
 
 UNKNOWN = "unknown"
 RIGHTS = ("licence", "attribution", "source")
@@ -16,6 +16,12 @@ def read_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:
     """The columns of ``clips.tsv`` by clip; empty if it does not exist."""
     path = stimulus_set / CLIPS
     return {row.pop("clip"): row for row in read_table(path, required=["clip"])} if path.exists() else {}
+
+
+def natural_clips(stimulus_set: Path) -> dict[str, str]:
+    """The clips that lie in a set without metamers, and their files."""
+    path = stimulus_set / NATURAL_CLIPS
+    return {row["clip"]: row["file"] for row in read_table(path, required=["clip", "file"])} if path.exists() else {}
 
 
 def known_clips(stimulus_set: Path) -> dict[str, dict[str, str]]:

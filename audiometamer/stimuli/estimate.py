@@ -178,7 +178,7 @@ def estimate(
     expansion = expand(plan, visit=look_at)
     reading = time.monotonic() - began - survey.seconds
     rows = _rows(expansion, survey.costs)
-    clips = len(expansion.sources)
+    clips = sum(not source.natural for source in expansion.sources)
     n_bytes = sum(row.items * (survey.sizes[row.model] + _RECORD_BYTES) for row in rows) + clips * sum(survey.sizes.values())
     return PlanEstimate(clips, rows, n_bytes, reading)
 
@@ -199,7 +199,7 @@ class _Survey:
         self.costs: dict[tuple[str, str], Cost | None] = {}  # by model and layer
         self.sizes: dict[str, int] = {}  # bytes of a signal by model
         self.seconds = 0.0  # spent here
-        self._most = len(find_sources(plan)) * len(plan.content.seeds)
+        self._most = sum(not source.natural for source in find_sources(plan)) * len(plan.content.seeds)
 
     @contextmanager
     def timed(self) -> Iterator[None]:

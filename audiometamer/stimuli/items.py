@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -74,12 +74,15 @@ class Expansion:
         Layers of each of its models.
     items : list of PlannedItem
         In the order in which they are made: by model, layer, clip and seed.
+    natural : list of Clip
+        The clips without metamers, as the first model takes them.
     """
 
     plan: LoadedPlan
     sources: list[PlannedClip]
     layers: list[list[str]]
     items: list[PlannedItem]
+    natural: list[Clip] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -104,7 +107,9 @@ def expand(plan: LoadedPlan, *, visit: ModelVisitor | None = None) -> Expansion:
     sources = find_sources(plan)
     with plan.errors_at("clips"):
         sources = keep_known_names(sources, plan.folder)
+    planned = [source for source in sources if not source.natural]
     items: list[PlannedItem] = []
+    natural: list[Clip] = []
     layers: list[list[str]] = []
     numbers: dict[str, int] = {}  # by name
     clip_sums: dict[object, dict[str, str]] = {}  # SHA-256 of the clips by how a model takes them
@@ -116,12 +121,13 @@ def expand(plan: LoadedPlan, *, visit: ModelVisitor | None = None) -> Expansion:
         layers.append(plan.layers_of(number, model))
         if (taken := _format(model)) not in clip_sums:
             with plan.errors_at("clips"):
-                clip_sums[taken] = {source.name: sha256_of(source.read(model, plan.content.level).samples) for source in sources}
+                clip_sums[taken] = {source.name: sha256_of(source.read(model, plan.content.level).samples) for source in planned}
+                natural = natural or [source.read(model, plan.content.level) for source in sources if source.natural]
         null = null or default_null(model)
-        items += _items_of_model(plan, number, model, null, layers[number], sources, clip_sums[taken])
+        items += _items_of_model(plan, number, model, null, layers[number], planned, clip_sums[taken])
         if visit is not None:
             visit(number, model, null, layers[number])
-    return Expansion(plan, sources, layers, _as_made(plan.folder, items))
+    return Expansion(plan, sources, layers, _as_made(plan.folder, items), natural)
 
 
 def _items_of_model(

@@ -16,6 +16,7 @@ ERROR, ATTEMPTS, CHECKPOINT = "error.json", "attempts", "checkpoint.safetensors"
 # Files that describe a set:
 PARQUET = "index.parquet"
 CLIPS, LICENCES = "clips.tsv", "LICENCES.tsv"
+NATURAL_CLIPS = "natural.tsv"
 DESCRIPTION, README, MANIFEST = "dataset_description.json", "README.md", "MANIFEST.sha256"
 CLIP_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are its owner's
 

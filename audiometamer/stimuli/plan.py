@@ -35,8 +35,11 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     files : list of str, optional
     select : dict of str to str or list of str
         Column of the table to the values that are selected. Default: all rows.
+    natural : dict of str to str or list of str
+        Column of the table to the values of clips that are in the set as they are, without metamers, beside those that are
+        selected: for the practice and catch trials of an experiment. Default: none.
     count : int, optional
-        Number of clips to draw at random. Default: all.
+        Number of clips to draw at random, beside those that stay natural. Default: all.
     seed : int
         Random seed of that draw. Default 0.
     start, duration : float, optional
@@ -50,6 +53,7 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     folder: str | None = None
     files: list[str] | None = None
     select: dict[str, str | list[str]] = {}
+    natural: dict[str, str | list[str]] = {}
     count: Count | None = None
     seed: Seed = 0
     start: Annotated[float, Meta(ge=0)] | None = None
@@ -66,8 +70,9 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         given = [key for key in ("table", "folder", "files") if getattr(self, key) is not None]
         if len(given) != 1:
             yield Problem("clips", f"give one of table, folder and files; {' and '.join(given) or 'none of them'} is given")
-        elif self.select and self.table is None:
-            yield Problem("clips", "select needs a table, whose columns it names")
+        for key in ("select", "natural"):
+            if len(given) == 1 and getattr(self, key) and self.table is None:
+                yield Problem("clips", f"{key} needs a table, whose columns it names")
         if self.split and self.start is not None:
             yield Problem("clips", "split finds where clips start; leave out start")
 

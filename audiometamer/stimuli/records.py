@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.io.files import json_text, set_aside, write_json, write_text
-from audiometamer.io.hashes import file_sha256
+from audiometamer.io.hashes import file_sha256, sha256_of
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.metamers.clip_folders import file_holds_clip
@@ -29,9 +29,10 @@ from audiometamer.metamers.unfinished import Unfinished, save_unfinished
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import write_signal
 from audiometamer.signals.integrity import is_intact
+from audiometamer.stimuli.clips import natural_clips
 from audiometamer.stimuli.identity import Identity
 from audiometamer.stimuli.items import PlannedItem
-from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, ORIGINALS, Failure
+from audiometamer.stimuli.layout import ATTEMPTS, CHECKPOINT, ERROR, NATURAL_CLIPS, ORIGINALS, Failure
 from audiometamer.stimuli.proof import insert_seal
 from audiometamer.stimuli.verify import listed_sum
 
@@ -102,7 +103,7 @@ def save_item(folder: Path, item: PlannedItem, metamer: Metamer, *, attempt: int
     at, evidence = folder / item.folder, metamer.evidence
     signal = f"metamer{suffix_of(evidence.domain)}"
     assert isinstance(metamer.clip, Clip)
-    original = save_original(folder, item, metamer.clip, evidence.domain)
+    original = save_original(folder, metamer.clip, evidence.domain)
     own = at / ATTEMPTS / str(attempt) if attempt else at
     if not attempt:
         if (at / RECORD).exists():
@@ -165,7 +166,7 @@ def rejudge_item(
     return write
 
 
-def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> str:
+def save_original(folder: Path, clip: Clip, domain: str) -> str:
     """Write the natural clip unless it is there and whole; its hash is in its name, since models take it in several ways.
 
     Returns
@@ -178,15 +179,23 @@ def save_original(folder: Path, item: PlannedItem, clip: Clip, domain: str) -> s
     AudioMetamerError
         If another clip is there.
     """
-    settings = item.identity.settings
     rate = "" if clip.sample_rate is None else f"@{clip.sample_rate}"
-    name = safe_name(f"{settings.clip}{rate}-{settings.clip_sha256[:8]}") + suffix_of(domain)
+    name = safe_name(f"{clip.name}{rate}-{sha256_of(clip.samples)[:8]}") + suffix_of(domain)
     if not is_intact(path := folder / ORIGINALS / name):
         set_aside(path)
         write_signal(path, clip.samples, clip.sample_rate)
     elif not file_holds_clip(path, clip):
-        raise AudioMetamerError(f"{path} is another clip; put {settings.clip!r} back, or delete the file to have it written")
+        raise AudioMetamerError(f"{path} is another clip; put {clip.name!r} back, or delete the file to have it written")
     return f"{ORIGINALS}/{name}"
+
+
+def save_natural(folder: Path, clips: Sequence[Clip]) -> None:
+    """Write natural clips that have no metamers, and list them in ``natural.tsv``, beside those of earlier plans."""
+    kinds = ["Image" if clip.sample_rate is None else "Waveform" for clip in clips]
+    saved = {clip.name: save_original(folder, clip, kind) for clip, kind in zip(clips, kinds, strict=True)}
+    known = natural_clips(folder) | saved
+    if clips:
+        write_table(folder / NATURAL_CLIPS, ("clip", "file"), [{"clip": name, "file": known[name]} for name in sorted(known)])
 
 
 def save_failure(folder: Path, item: PlannedItem, error: BaseException) -> None:

@@ -67,4 +67,7 @@ def _filled_in(plan: LoadedPlan, layers: Sequence[list[str]], table: str) -> dic
         for entry, own in zip(plan.content.models, layers, strict=True)
     ]
     whole = msgspec.structs.replace(plan.content, output=".", layers=None, models=entries, steps=plan.steps)
-    return {**msgspec.to_builtins(whole), "clips": {"table": table}}
+    clips: dict[str, Any] = {"table": table}
+    if plan.content.clips.natural:
+        clips["natural"] = plan.content.clips.natural
+    return {**msgspec.to_builtins(whole), "clips": clips}

@@ -37,7 +37,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.items import Expansion, PlannedItem, base_identity
 from audiometamer.stimuli.layout import CHECKPOINT, CLAIMS, is_complete, read_failure
-from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, save_original, write_planned
+from audiometamer.stimuli.records import rejudge_item, save_failure, save_item, save_natural, save_original, write_planned
 from audiometamer.stimuli.resolved import write_resolved_plan
 from audiometamer.stimuli.set import finalize
 
@@ -200,7 +200,7 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
         if needed.broken:
             self.broken[item.key] = needed.broken
         if needed.restore_original:
-            save_original(self.expansion.folder, item, self._clip(opened.model, item), signal_kind(opened.model.domain))
+            save_original(self.expansion.folder, self._clip(opened.model, item), signal_kind(opened.model.domain))
             left = self.need(item)
             if left is None or left.restore_original:  # if still to be mended, the record names another file
                 return left and left._replace(restore_original=False)
@@ -263,6 +263,7 @@ def prepare(expansion: Expansion) -> Path:
     with file_lock(folder / LOCK):
         clips = write_resolved_plan(expansion.plan, expansion.sources, expansion.layers)
         write_planned(folder, expansion.items)
+        save_natural(folder, expansion.natural)
     return clips
 
 

@@ -11,7 +11,7 @@ from audiometamer.jobs.claims import LOCK, file_stamp, remove_dead_claims
 from audiometamer.metamers.folder_kinds import check_set, is_set
 from audiometamer.metamers.layout import INDEX, ITEMS
 from audiometamer.metamers.results import iterate_results, read_results
-from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, read_clip_table
+from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, natural_clips, read_clip_table
 from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
 from audiometamer.stimuli.index import IndexRow, index_row, write_index
 from audiometamer.stimuli.layout import CLAIMS, CLIPS, DESCRIPTION, LICENCES, MANIFEST, ORIGINALS, README
@@ -100,7 +100,8 @@ def _remove_leftovers(stimulus_set: Path) -> None:
 
 
 def _write(stimulus_set: Path, rows: Sequence[IndexRow], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
-    used = {clip: about.get(clip, {}) for clip in dict.fromkeys(row.clip for row in rows)}
+    clips = (*(row.clip for row in rows), *natural_clips(stimulus_set))
+    used = {clip: about.get(clip, {}) for clip in dict.fromkeys(clips)}
     rights = [{"clip": clip, **{right: columns.get(right) or UNKNOWN for right in RIGHTS}} for clip, columns in used.items()]
     names = dict.fromkeys(name for columns in used.values() for name in columns)
     write_table(stimulus_set / CLIPS, ("clip", *names), [{"clip": clip, **columns} for clip, columns in used.items()])

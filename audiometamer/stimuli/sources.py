@@ -17,19 +17,20 @@ from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_nam
 from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.signals.speech import find_speech, pieces
 from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
-from audiometamer.stimuli.plan import LoadedPlan
+from audiometamer.stimuli.plan import ClipSelection, LoadedPlan
 
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
 class PlannedClip(msgspec.Struct, frozen=True):
-    """The source of a clip: a file, an excerpt of it in seconds, and other columns of its table."""
+    """The source of a clip: a file, an excerpt of it in seconds, other columns of its table, and whether it has no metamers."""
 
     name: str
     path: Path
     start: float | None
     duration: float | None
     columns: dict[str, str] = {}
+    natural: bool = False
 
     def read(self, model: Model, level: float | None) -> Clip:
         """Read the clip as a model takes it."""
@@ -48,16 +49,20 @@ def find_sources(plan: LoadedPlan) -> list[PlannedClip]:
     clips = plan.content.clips
     with plan.errors_at(f"clips.{clips.origin}"):
         rows = _rows(plan)
+    with plan.errors_at("clips.natural"):
+        natural = _selected(rows, clips.natural) if clips.natural else []
     with plan.errors_at("clips.select"):
-        rows = _selected(rows, clips.select)
+        rows = [row for row in _selected(rows, clips.select) if row not in natural]
     if clips.split:
         with plan.errors_at("clips.split"):
-            rows = [part for row in rows for part in _split_at_pauses(row, clips.duration)]
+            natural, rows = ([part for row in some for part in _split_at_pauses(row, clips.duration)] for some in (natural, rows))
     if clips.count is not None:
         with plan.errors_at("clips.count"):
             rows = _drawn(rows, clips.count, clips.seed)
     with plan.errors_at("clips"):
-        found = [_source(row, clips.start, clips.duration) for row in rows]
+        if not rows:
+            raise AudioMetamerError("no clip is chosen")
+        found = [_source(row, clips, natural=some is natural) for some in (rows, natural) for row in some]
         _check_sources(found)
     return sorted(found, key=lambda source: source.name)
 
@@ -95,13 +100,14 @@ def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[s
     return random.Random(seed).sample(rows, count)  # noqa: S311 (a reproducible draw, no secret)
 
 
-def _source(row: dict[str, str], start: float | None, duration: float | None) -> PlannedClip:
+def _source(row: dict[str, str], clips: ClipSelection, *, natural: bool) -> PlannedClip:
     return PlannedClip(
-        row_clip_name(row, start, duration),
+        row_clip_name(row, clips.start, clips.duration),
         Path(row["path"]),
-        cell_seconds(row, "start", start),
-        cell_seconds(row, "duration", duration),
+        cell_seconds(row, "start", clips.start),
+        cell_seconds(row, "duration", clips.duration),
         {column: cell for column, cell in row.items() if column not in CLIP_COLUMNS},
+        natural,
     )
 
 
@@ -125,8 +131,6 @@ def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[st
 
 
 def _check_sources(found: Sequence[PlannedClip]) -> None:
-    if not found:
-        raise AudioMetamerError("no clip is chosen")
     seen: dict[str, Path] = {}
     for source in found:
         name = os.fsencode(source.path)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.training.cochleagram_cache import CochleagramCache
-from audiometamer.training.corpus import TrainingBatch, TrainingSet
+from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 
 
 class BatchKeys(Sampler[tuple[int, int]]):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
-from audiometamer.training.corpus import TrainingBatch
+from audiometamer.training.excerpts import TrainingBatch
 
 _COCHLEAGRAMS = "cochleagrams"
 
@@ -59,7 +59,7 @@ class CochleagramCache:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{name: tensor.cpu().numpy() for name, tensor in arrays.items()})
+            np.savez(file, allow_pickle=False, **{name: tensor.cpu().numpy() for name, tensor in arrays.items()})
         return half.to(cochleagrams.dtype)
 
     def _path(self, key: str) -> Path:

@@ -13,8 +13,8 @@ from audiometamer.models.cards import Card, WeightsCard, write_card
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_state, save_weights, stored_state
 from audiometamer.training import testing
-from audiometamer.training.corpus import TrainingSet
 from audiometamer.training.doubt import measure_doubt
+from audiometamer.training.excerpts import TrainingSet
 from audiometamer.training.recipe import Recipe
 from audiometamer.training.run import (
     TRAINING_SHARE,
@@ -59,7 +59,7 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
         "epochs": recipe.epochs,
         "hours": round(hours, 3),
         "machine": f"{run.group.count} × {describe(run.device)}" if run.group.count > 1 else describe(run.device),
-        "clips": len(run.training_set),
+        "clips": len(run.training_set.recordings),
         "tested_on": split,
     }
     write_card(out, card)

@@ -13,7 +13,7 @@ class TaskLoss(NamedTuple):
     """The loss of a task over a batch: its sum, the number of sounds in it, and how many of them were labelled correctly."""
 
     total: Tensor
-    count: Tensor
+    n_sounds: Tensor
     correct: Tensor
 
 
@@ -47,7 +47,7 @@ def task_loss(
     --------
     >>> logits = torch.tensor([[5.0, 0.0], [5.0, 0.0], [5.0, 0.0]])
     >>> loss = task_loss(logits, torch.tensor([0, 0, 1]), ClassificationTask(("a", "b")), trimmed=0.34)
-    >>> int(loss.count), int(loss.correct), round(float(loss.total), 3)
+    >>> int(loss.n_sounds), int(loss.correct), round(float(loss.total), 3)
     (2, 2, 0.013)
     """
     each = each_loss(logits, targets, task, smoothing=smoothing)

@@ -1,10 +1,12 @@
 """Recipes for training: TOML files, checked."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import torch
 from msgspec import Meta
 from torch import nn
 
@@ -72,6 +74,12 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     warm_up: Share = 0.0
     every: Annotated[int, Meta(ge=1)] = 50
     factor: Positive = 0.1
+
+    def built(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of a network's parameters."""
+        if self.name == "SGD":
+            return torch.optim.SGD(parameters, self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        return torch.optim.AdamW(parameters, self.learning_rate, weight_decay=self.weight_decay)
 
     def rate(self, step: int, *, per_epoch: int, epochs: int) -> float:
         """The learning rate at a step, counted from 0."""

@@ -22,13 +22,13 @@ from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.models.cards import Card, WeightsCard
 from audiometamer.models.model_folder import build_model
 from audiometamer.training import losses, testing
-from audiometamer.training.adversaries import Adversary
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
 from audiometamer.training.cochleagram_cache import CochleagramCache
-from audiometamer.training.corpus import ClassificationTask, Corpus, TrainingBatch, TrainingSet
+from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
 from audiometamer.training.distributed import Processes, share_batch_norm
+from audiometamer.training.excerpts import TrainingBatch, TrainingSet
+from audiometamer.training.inputs import TrainingInputs
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
-from audiometamer.training.masking import Masking
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
 from audiometamer.training.selection import source_of
@@ -85,7 +85,7 @@ class TrainingRun:
     ) -> None:
         self.recipe, self.corpus, self.out, self.device, self.group = recipe, corpus, out, device, group
         self.progress = progress
-        self.identity = _identity(corpus)
+        self.identity = corpus_identity(corpus)
         self.training_set = make_training_set(recipe, corpus, balanced=recipe.balanced)
         if self.training_set.batches_per_epoch < 1:
             raise AudioMetamerError(
@@ -96,25 +96,16 @@ class TrainingRun:
         torch.manual_seed(recipe.seed)
         self.card = make_card(recipe, corpus.tasks)
         self.model = build_model(self.card).to(device)
-        self.front_end = build_model(make_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
-        assert self.front_end is not None
-        self.front_end.to(device)
+        front_end = build_model(make_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
+        assert front_end is not None
         if group.count > 1:
             share_batch_norm(self.model.network)
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
         if recipe.precision == "bfloat16":  # convolutions in half precision are fastest in this order of memory
             self.model.network.to(memory_format=torch.channels_last)
-        cached = CochleagramCache(cache or out / COCHLEAGRAMS, self._cache_settings()) if recipe.cached_epochs else None
+        cached = CochleagramCache(cache or out / COCHLEAGRAMS, _cache_settings(recipe, corpus)) if recipe.cached_epochs else None
         self.batches = BatchesByKey(self.training_set, (group.rank, group.count), cached)
-        settings = recipe.optimizer
-        parameters = self.model.network.parameters()
-        self.optimizer: torch.optim.Optimizer
-        if settings.name == "SGD":
-            self.optimizer = torch.optim.SGD(
-                parameters, settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
-            )
-        else:
-            self.optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.inputs = TrainingInputs(recipe, corpus.tasks, self.model, front_end.to(device))
+        self.optimizer = recipe.optimizer.built(self.model.network.parameters())
         self.state = RunState()
         self._broken: list[Path] = []  # checkpoints to set aside once another is written
         self._resume()
@@ -166,16 +157,16 @@ class TrainingRun:
         share = done / (per_epoch * recipe.epochs)
         adversary = recipe.adversary and recipe.adversary.after(share)
         generator = torch.Generator(self.device).manual_seed(seed)
-        inputs = self._training_input(batch, targets, adversary, generator)
+        inputs = self.inputs(batch, targets, adversary, generator, keep=self._keep)
         self.model.network.train().requires_grad_(True)
-        logits = self._logits(inputs)
+        logits = self.inputs.logits(inputs)
         stats, loss = [], inputs.new_zeros(())
         trimmed = recipe.trimmed * min(_TRIMMING * share, 1.0)
         for name, task in self.corpus.tasks.items():
             settings = recipe.tasks[name]
             part = losses.task_loss(logits[name], targets[name], task, smoothing=settings.smoothing, trimmed=trimmed)
-            loss = loss + settings.weight * part.total / self.group.total(part.count).clamp(min=1)
-            stats.append(torch.stack([part.total.detach(), part.correct.to(loss.dtype), part.count.to(loss.dtype)]))
+            loss = loss + settings.weight * part.total / self.group.total(part.n_sounds).clamp(min=1)
+            stats.append(torch.stack([part.total.detach(), part.correct.to(loss.dtype), part.n_sounds.to(loss.dtype)]))
         found = self.group.total(torch.stack(stats)).tolist()
         if not all(math.isfinite(value) for row in found for value in row):
             raise AudioMetamerError(
@@ -190,91 +181,37 @@ class TrainingRun:
         totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
         self.state = self.state._replace(totals=totals)
 
-    def _logits(self, cochleagrams: Tensor) -> dict[str, Tensor]:
-        """Logits by task, in the precision of training."""
-        if self.recipe.precision == "bfloat16":
-            with self.autocast:
-                return {task: logits.float() for task, logits in self.model.logits(self.model.network(cochleagrams)).items()}
-        return self.model.logits(self.model.network(cochleagrams))
-
-    def _training_input(
-        self, batch: TrainingBatch, targets: Mapping[str, Tensor], adversary: Adversary | None, generator: torch.Generator
-    ) -> Tensor:
-        """The cochleagrams that the network is trained on [shape=(batch, filters, frames)], masked and perturbed."""
-
-        def loss(cochleagrams: Tensor) -> Tensor:
-            logits = self._logits(cochleagrams)
-            each = [
-                self.recipe.tasks[name].weight * losses.each_loss(logits[name], targets[name], task).sum()
-                for name, task in self.corpus.tasks.items()
-            ]
-            return torch.stack(each).sum()
-
-        self.model.network.eval().requires_grad_(False)
-        cochleagrams = self._cochleagrams(batch, loss, adversary, generator)
-        if self.recipe.masking != Masking():
-            cochleagrams = self.recipe.masking(cochleagrams, generator=generator)
-        if adversary is not None and adversary.at == "cochleagram":
-            cochleagrams = adversary.perturbed(cochleagrams, loss, generator=generator)
-        return cochleagrams
-
-    def _cochleagrams(
-        self,
-        batch: TrainingBatch,
-        loss: Callable[[Tensor], Tensor],
-        adversary: Adversary | None,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """The cochleagrams of a batch, from the cache or of its sounds, which the adversary may perturb."""
-        if batch.cochleagrams is not None:
-            return batch.cochleagrams.to(self.device)
-        front_end = self.front_end
-        assert front_end is not None
-        sounds = batch.sounds.to(self.device).clamp(*self.model.bounds)
-        if adversary is not None and adversary.at == "waveform":
-            sounds = adversary.perturbed(sounds, lambda x: loss(front_end(x)), generator=generator).clamp(*self.model.bounds)
-        with torch.no_grad():
-            cochleagrams: Tensor = front_end(sounds)
-        if self.batches.cache is not None:
-            cochleagrams = self.batches.cache.save(self.batches.place(self.state.epoch, self.state.step), batch, cochleagrams)
-        return cochleagrams
-
-    def _cache_settings(self) -> list[bytes]:
-        """All that cached cochleagrams depend on."""
-        recipe = self.recipe
-        settings = (
-            recipe.front_end, recipe.training_front_end, recipe.sample_rate, recipe.duration, recipe.level, recipe.seed,
-            recipe.batch_size, recipe.excerpts, recipe.balanced, recipe.sources, recipe.synthetic_share, recipe.augmentation,
-            recipe.background, recipe.cached_epochs,
-        )  # fmt: skip
-        sources = [source_of(r) for r in self.corpus.recordings["train"]]
-        return [self.identity.encode(), msgspec.json.encode([settings, sources], order="deterministic")]
+    def _keep(self, batch: TrainingBatch, cochleagrams: Tensor) -> Tensor:
+        """Keep new cochleagrams in the cache, if there is one; return them as they are kept."""
+        if self.batches.cache is None:
+            return cochleagrams
+        return self.batches.cache.save(self.batches.place(self.state.epoch, self.state.step), batch, cochleagrams)
 
     def foretell(self, workers: int) -> float:
-        """The hours that the rest of the training takes, from the time of one batch and one step; the run is as before."""
-        steps = self.recipe.epochs * self.training_set.batches_per_epoch
-        left = steps - self.state.epoch * self.training_set.batches_per_epoch - self.state.step
+        """The hours that the rest of the training takes, from the time of one batch and of one step; the run is as before."""
+        per_epoch = self.training_set.batches_per_epoch
+        left = (self.recipe.epochs - self.state.epoch) * per_epoch - self.state.step
         if left < 1:
             return 0.0
         start = time.monotonic()
         batch = self.training_set.batch(0, 0, share=self.batches.share)
-        preparation = time.monotonic() - start
+        preparation, step = time.monotonic() - start, self._seconds_of_a_step(batch)
+        made = min(left, self.recipe.cached_epochs * per_epoch) if self.recipe.cached_epochs else left
+        if self.device.type == "cpu":  # the same cores prepare the batches
+            return (left * step + made * preparation / (max(workers, 0) + 1)) / 3600
+        return max(left * step, made * preparation / max(workers, 1)) / 3600
+
+    def _seconds_of_a_step(self, batch: TrainingBatch) -> float:
+        """The time of the second of two steps, which are then undone."""
         network, optimizer = copy.deepcopy((self.model.network.state_dict(), self.optimizer.state_dict()))
-        state = self.state
-        cache, self.batches.cache = self.batches.cache, None
-        seconds = math.inf
+        state, cache, self.batches.cache = self.state, self.batches.cache, None
         for _ in range(2):  # the first is slower
             start = time.monotonic()
             self._step(batch)
-            seconds = min(seconds, time.monotonic() - start)
-        self.batches.cache, self.state = cache, state
+        self.state, self.batches.cache = state, cache
         self.model.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)
-        made = left if cache is None else min(left, self.recipe.cached_epochs * self.training_set.batches_per_epoch)
-        processes = max(workers, 1)
-        if self.device.type == "cpu":  # the same cores prepare the batches
-            return (left * seconds + made * preparation / (processes + 1)) / 3600
-        return max(left * seconds, made * preparation / processes) / 3600
+        return time.monotonic() - start
 
     def _end_epoch(self, events: EventFiles) -> None:
         """Log the epoch; write a checkpoint before and after its validation."""
@@ -413,15 +350,15 @@ def make_card(recipe: Recipe, tasks: Mapping[str, ClassificationTask], **front_e
     )
 
 
-def _identity(corpus: Corpus) -> str:
-    """SHA-256 of the tasks and of the names and labels of all recordings, in order, independent of their folders."""
-    # As tasks were written when the class was called Task: checkpoints of version 0.1 are resumed.
-    tasks = ", ".join(f"{name!r}: Task(labels={task.labels!r}, multi={task.multi!r})" for name, task in corpus.tasks.items())
-    digest = hashlib.sha256(f"{{{tasks}}}".encode())
-    for split, found in corpus.recordings.items():
-        for recording in found:
-            digest.update(repr((split, Path(recording.name).name, dict(recording.labels))).encode())
-    return digest.hexdigest()
+def _cache_settings(recipe: Recipe, corpus: Corpus) -> list[bytes]:
+    """All that cached cochleagrams depend on."""
+    settings = (
+        recipe.front_end, recipe.training_front_end, recipe.sample_rate, recipe.duration, recipe.level, recipe.seed,
+        recipe.batch_size, recipe.excerpts, recipe.balanced, recipe.sources, recipe.synthetic_share, recipe.augmentation,
+        recipe.background,
+    )  # fmt: skip
+    sources = [source_of(r) for r in corpus.recordings["train"]]
+    return [corpus_identity(corpus).encode(), msgspec.json.encode([settings, sources], order="deterministic")]
 
 
 def _sha256(content: bytes) -> str:

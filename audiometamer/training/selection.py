@@ -15,6 +15,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.training.recordings import AudioFile, AudioPart, Recording
 
 SOURCE = "source"  # the column of clips.csv
+_LEARNED = ("train", "background")  # splits that a network learns from
 
 
 class SourceRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
@@ -25,7 +26,8 @@ class SourceRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
     tasks : list of str, optional
         Tasks that its labels count for. Default: all.
     weight : float
-        Relative frequency of its recordings among those of the same class. Default 1; with 0 none is trained on, only tested.
+        Relative frequency of its recordings among those of the same class. Default 1; with 0 none is learned from, backgrounds
+        included, but it is tested on.
     at_most : int, optional
         Maximum number of training recordings of each class of the balanced task. Default: all.
     synthetic : bool
@@ -42,7 +44,7 @@ Sources = Mapping[str, SourceRecipe]
 
 
 def select(recordings: Sequence[Recording], sources: Sources, *, by: str | None, seed: int) -> list[Recording]:
-    """The recordings with the labels that count, without those of weight 0 and beyond `at_most` in split ``train``.
+    """The recordings with the labels that count, without those to learn from that have weight 0 or are beyond `at_most`.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def select(recordings: Sequence[Recording], sources: Sources, *, by: str | None,
     return [
         recording
         for number, recording in enumerate(limited)
-        if number not in left_out and (recording.split != "train" or _settings(recording, sources).weight > 0)
+        if number not in left_out and (recording.split not in _LEARNED or _settings(recording, sources).weight > 0)
     ]
 
 

@@ -19,7 +19,8 @@ from audiometamer.io.tables import escape_formula
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import set_level
 from audiometamer.training.adversaries import Adversary
-from audiometamer.training.corpus import ClassificationTask, Corpus, Targets, TrainingBatch, batches_of
+from audiometamer.training.corpus import ClassificationTask, Corpus, Targets
+from audiometamer.training.excerpts import TrainingBatch, batches_of
 from audiometamer.training.losses import each_loss
 from audiometamer.training.mixing import KINDS, N_VOICES, Backgrounds, low_pass, mix, word_in_the_middle
 from audiometamer.training.recordings import Recording, Samples

@@ -1,7 +1,9 @@
 """The closed list of answers, and everything that can be wrong with it."""
 
 import pytest
+import tiny_models
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.answer_list import AnswerList, answer_list, answer_problems, write_answers
 from audiometamer.experiment.available import AvailableStimuli
 from audiometamer.experiment.design import Design
@@ -29,6 +31,13 @@ def test_the_list_is_that_of_the_set_or_of_the_design(tmp_path):
     assert answer_list(path, design(list="words.txt"), STIMULI).all == ["ten", "two", "elm"]
 
 
+def test_the_list_may_be_the_labels_of_a_network(tmp_path):
+    asked = design(model="tiny_models:sound_model")
+    assert answer_list(tmp_path / "design.toml", asked, STIMULI).listed == sorted(tiny_models.WORDS)
+    with pytest.raises(AudioMetamerError, match=r"answers\.model: tiny has no labels for 'speaker'; it has some for word"):
+        answer_list(tmp_path / "design.toml", design(model="tiny_models:sound_model", of="speaker"), STIMULI)
+
+
 def test_what_is_right_has_no_problem(tmp_path):
     assert problems(tmp_path) == problems(tmp_path, equal={"two": ["too"]}) == problems(tmp_path, kind="odd-one-out") == []
 
@@ -45,9 +54,14 @@ def test_what_is_right_has_no_problem(tmp_path):
             "'ten' and 'two' are both shown as 'two'; keep one of them",
         ),
         ({"kind": "choice", "alternatives": 3}, "answers.alternatives", "3 are wanted of a list of 2"),
+        (
+            {"kind": "choice", "list": "many.txt"}, "answers.kind",
+            "a choice among 101 answers fits no page; have them typed, or give alternatives",
+        ),
     ],
 )  # fmt: skip
 def test_each_problem_has_its_place(tmp_path, answers, place, message):
+    (tmp_path / "many.txt").write_text("\n".join(["two", "ten", *(f"word {k}" for k in range(99))]))
     assert problems(tmp_path, **answers) == [(place, message)]
 
 

@@ -55,6 +55,25 @@ def test_a_set_is_read_with_what_it_lacks(made, tmp_path):
     assert stimuli.missing == [MissingMetamer("dog_slt", Condition("tiny", "relu1", 0), "failed its verdict")]
     assert "dog_slt" not in stimuli.clips
     assert len(stimuli.clips) == 23
+    assert stimuli.further == ["dog_slt"]  # its natural sound can still be played
+    assert stimuli.further_words("word") == []  # but listeners hear the word as "dog_rms"
+    assert stimuli.further_words("clip") == [["dog_slt"]]
+
+
+def test_natural_clips_of_a_set_are_further_words(tmp_path):
+    made = write_stimuli(tmp_path / "set", words=("apple", "bread"))
+    (made / "originals" / "fig.wav").write_bytes(b"a sound")
+    (made / "natural.tsv").write_text("clip\tfile\nfig\toriginals/fig.wav\n")
+    (made / "clips.tsv").write_text((made / "clips.tsv").read_text() + "fig\tfig\tslt\t\t\t\n")
+    path = write_design(tmp_path)
+    stimuli, problems = read_available_stimuli(made, path, read_design(path))
+    assert problems == []
+    assert stimuli.further_words("word") == [["fig"]]
+    assert stimuli.sound("fig", NATURAL_CONDITION) == PlayableSound("originals/fig.wav", {})
+    assert right_answers(stimuli, "word") == ["apple", "bread", "fig"]
+    (made / "originals" / "fig.wav").unlink()
+    with pytest.raises(AudioMetamerError, match=r"originals/fig\.wav is gone: put it back, or run the set's plan again"):
+        read_available_stimuli(made, path, read_design(path))
 
 
 def test_problems_of_a_design_that_leaves_something_are_returned(made, tmp_path):

@@ -102,9 +102,10 @@ text = "How old?"
 name = "age"
 text = "How old?"
 kind = "colour"
+[catch]
+trials = 3
 """
     assert mistakes(tmp_path, text) == [
-        (None, "catch.trials: kind = 'abx' compares metamers, catch trials are natural clips; set it to 0"),
         (None, "demonstration.conditions: kind = 'abx' compares metamers; it must be all"),
         ("1", "there is no key 'titel'; did you mean 'title'?"),
         ("2", "listeners: must be an integer, not a string"),
@@ -117,6 +118,7 @@ kind = "colour"
         ("15", "texts.consent: no.md cannot be read as text: No such file or directory"),
         ("16", ANY),
         ("25", "questions[1].kind: Invalid enum value 'colour'; choose 'text', 'number' or 'choice'"),
+        ("27", "catch.trials: kind = 'abx' compares metamers, catch trials are natural clips; set it to 0"),
     ]
     assert (
         main(["experiment", "build", str(tmp_path), "--design", str(tmp_path / "design.toml"), "--out", str(tmp_path / "e")]) == 2
@@ -141,8 +143,7 @@ def test_a_design_that_cannot_be_read(tmp_path):
 
 def test_the_shortest_design_is_that_of_2023_with_a_latin_square(tmp_path):
     design = read_design(write_design(tmp_path, 'title = "x"\nlisteners = 20'))
-    assert (design.practice.trials, design.demonstration.trials, design.demonstration.minimum) == (10, 12, 5)
-    assert (design.catch.trials, design.headphones.trials, design.headphones.minimum) == (16, 6, 5)
+    assert design.gates == {"headphones": (6, 5, "stop"), "demonstration": (12, 5, "stop")}
     assert (design.balance, design.natural, design.once, design.answer_column) == ("latin", True, "word", "word")
     assert all(read_text(tmp_path / "design.toml", design, name).startswith("# ") for name in TEXTS)
 

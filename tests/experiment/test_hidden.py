@@ -15,7 +15,7 @@ from audiometamer.cli import main
 from audiometamer.experiment.available import NATURAL_CONDITION, Condition
 from audiometamer.experiment.build import build
 from audiometamer.experiment.design import Catch, Design, Practice
-from audiometamer.experiment.lists import draw_trials
+from audiometamer.experiment.lists import Words, draw_trials
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.experiment.sounds import Stimulus
 from audiometamer.io.draws import Draws, keyed_draws, read_key
@@ -77,7 +77,7 @@ def foreseen(design, draws):
     checks = headphone_checks(design, draws)
     heard, _ = check_trials(1, [*checks], draws)
     words = [[f"w{w}"] for w in range(24)]
-    (planned,) = draw_trials(words, CONDITIONS[1:], design, draws)
+    (planned,) = draw_trials(Words(words), CONDITIONS[1:], design, draws)
     right = [interval_order(design.answers.kind, trial.arrangement)[1] for trial in planned]
     return [checks[trial.stimulus].answer for trial in heard], right, [trial.condition for trial in planned]
 

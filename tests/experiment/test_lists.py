@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.available import NATURAL_CONDITION, Condition
 from audiometamer.experiment.design import Catch, Design, Practice
-from audiometamer.experiment.lists import draw_alternatives, draw_trials, independent_draws, latin_square
+from audiometamer.experiment.lists import Words, draw_alternatives, draw_trials, independent_draws, latin_square, with_numbers
 from audiometamer.io.draws import Draws
 from audiometamer.listening.design import Demonstration, ResponseFormat
 from audiometamer.listening.trials import ARRANGEMENTS, interval_order
@@ -95,8 +95,8 @@ designs = st.builds(
     lambda counts: [[f"w{w}_{k}" for k in range(n)] for w, n in enumerate(counts)]))  # fmt: skip
 def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
     conditions = conditions_of(3)
-    lists = draw_trials(words, conditions, design, DRAWS)
-    assert lists == draw_trials(words, conditions, design, DRAWS)
+    lists = draw_trials(Words(words), conditions, design, DRAWS)
+    assert lists == draw_trials(Words(words), conditions, design, DRAWS)
     assert len(lists) == design.listeners
     for trials in lists:
         assert len({word(trial.clip) for trial in trials}) == len(trials) == len(words)
@@ -115,15 +115,15 @@ def test_nobody_hears_a_word_twice_and_gates_come_first(design, words):
 @given(design=designs, more=st.integers(1, 5))
 def test_a_list_does_not_depend_on_how_many_there_are(design, more):
     words, conditions = [[f"w{w}_0", f"w{w}_1"] for w in range(12)], conditions_of(3)
-    lists = draw_trials(words, conditions, design, DRAWS)
-    longer = draw_trials(words, conditions, msgspec.structs.replace(design, listeners=design.listeners + more), DRAWS)
+    lists = draw_trials(Words(words), conditions, design, DRAWS)
+    longer = draw_trials(Words(words), conditions, msgspec.structs.replace(design, listeners=design.listeners + more), DRAWS)
     assert longer[: len(lists)] == lists
 
 
 def test_another_seed_or_key_gives_other_lists():
     words = [[f"w{w}_0"] for w in range(60)]
     lists = [
-        draw_trials(words, conditions_of(4), Design("x", 2, balance=balance), draws)
+        draw_trials(Words(words), conditions_of(4), Design("x", 2, balance=balance), draws)
         for draws in (Draws(0, b"a"), Draws(1, b"a"), Draws(0, b"b"), Draws(0, None), Draws(1, None))
         for balance in ("latin", "feather2023")
     ]
@@ -134,21 +134,66 @@ def test_another_seed_or_key_gives_other_lists():
 def test_catch_trials_are_spread_over_the_others():
     words = [[f"w{w}_0"] for w in range(110)]
     (trials,) = draw_trials(
-        words, conditions_of(2), Design("x", 1, practice=Practice(0), demonstration=Demonstration(0), catch=Catch(10)), DRAWS
+        Words(words),
+        conditions_of(2),
+        Design("x", 1, practice=Practice(0), demonstration=Demonstration(0), catch=Catch(10)),
+        DRAWS,
     )
     places = [k for k, trial in enumerate(trials) if trial.kind == "catch"]
     assert [place // 11 for place in places] == list(range(10))
 
 
 def test_too_few_words_are_reported_with_what_is_wanted():
+    numbers = {"practice": Practice(10), "demonstration": Demonstration(12), "catch": Catch(16)}
     with pytest.raises(AudioMetamerError) as error:
-        draw_trials([["a"]] * 38, conditions_of(2), Design("x", 1), DRAWS)
+        draw_trials(Words([["a"]] * 38), conditions_of(2), Design("x", 1, **numbers), DRAWS)
     assert str(error.value) == (
         "there are 38 words that a listener can hear once; wanted are 10 for practice, 12 for the demonstration, 16 for catch "
         "trials and at least 1 for the trials themselves: lower one of them"
     )
     with pytest.raises(AudioMetamerError, match="and 3 for the trials themselves"):
-        draw_trials([["a"]] * 40, conditions_of(2), Design("x", 1, trials=3), DRAWS)
+        draw_trials(Words([["a"]] * 40), conditions_of(2), Design("x", 1, trials=3, **numbers), DRAWS)
+    with pytest.raises(
+        AudioMetamerError, match="there are 3 words that a listener can hear once, and 30 further ones as natural"
+    ):
+        draw_trials(Words([["a"]] * 3, [["b"]] * 30), conditions_of(2), Design("x", 1, **numbers), DRAWS)
+
+
+@pytest.mark.parametrize(
+    ("main", "further", "trials"),
+    [
+        (4, 0, (0, 0, 0, 4)),
+        (16, 0, (1, 1, 1, 13)),  # a quarter of 16 is 4: 10, 12 and 16 thirty-eighths of it, rounded down
+        (76, 0, (5, 6, 8, 57)),
+        (152, 0, (10, 12, 16, 114)),
+        (120, 64, (10, 12, 16, 120)),  # further words are enough
+        (120, 20, (9, 11, 14, 106)),  # 34 of 140; 14 of them are taken from the 120
+        (438, 0, (10, 12, 16, 400)),  # as published
+        (793, 0, (10, 12, 16, 377)),  # half of the 755 that are left
+    ],
+)
+def test_numbers_of_trials_follow_from_the_number_of_words(main, further, trials):
+    words = Words([[f"m{k}"] for k in range(main)], [[f"f{k}"] for k in range(further)])
+    design = with_numbers(Design("x", 1), words)
+    assert (design.practice.trials, design.demonstration.trials, design.catch.trials, design.trials) == trials
+    assert design.demonstration.minimum == {0: 0, 1: 1, 6: 3, 11: 5, 12: 5}[trials[1]]
+    assert with_numbers(design, Words([["a"]] * 2)) == design  # numbers that are given stay
+
+
+def test_no_catch_trials_are_natural_clips_where_sounds_are_compared():
+    design = with_numbers(Design("x", 1, answers=ResponseFormat(kind="abx")), Words([["a"]] * 200))
+    assert design.catch.trials == 0
+
+
+def test_natural_trials_take_further_words_first():
+    words = Words([[f"m{k}_0"] for k in range(10)], [[f"f{k}_0"] for k in range(4)])
+    design = Design("x", 1, practice=Practice(3), demonstration=Demonstration(2, conditions="all"), catch=Catch(2))
+    (trials,) = draw_trials(words, conditions_of(3), design, DRAWS)
+    taken = {kind: sorted(trial.clip[0] for trial in trials if trial.kind == kind) for kind in ("practice", "demonstration")}
+    assert taken == {"practice": ["f", "f", "f"], "demonstration": ["m", "m"]}
+    assert sorted(trial.clip[0] for trial in trials if trial.kind == "catch") == ["f", "m"]
+    assert {trial.clip[0] for trial in trials if trial.kind == "main"} == {"m"}
+    assert len({trial.clip for trial in trials}) == len(trials) == 14
 
 
 @pytest.mark.parametrize(("kind", "n"), [("typed", 1), ("abx", 4), ("odd-one-out", 6)])
@@ -157,7 +202,7 @@ def test_the_orders_of_compared_sounds_come_equally_often(kind, n):
     design = Design(
         "x", 2, answers=ResponseFormat(kind=kind), practice=Practice(0), demonstration=Demonstration(0), catch=Catch(0)
     )
-    for trials in draw_trials(words, conditions_of(3)[1:], design, DRAWS):
+    for trials in draw_trials(Words(words), conditions_of(3)[1:], design, DRAWS):
         assert within_one(Counter(trial.arrangement for trial in trials), range(n))
 
 

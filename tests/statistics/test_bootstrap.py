@@ -103,3 +103,25 @@ def test_a_constant_matrix_correlates_with_nothing():
     constant = (1 - np.eye(5)).astype(np.float32)
     found = Bootstrap(resamples=100).rank_correlation(symmetric(0, 5), [constant])
     assert found[:3] == (0, 0, 0)
+
+
+def test_the_interval_of_a_correlation_against_resamples_one_by_one():
+    rng = np.random.default_rng(5)
+    first = rng.normal(size=30)
+    second, clips = first + rng.normal(size=30), [f"clip{k // 3}" for k in range(30)]
+    found = Bootstrap(resamples=400, seed=3).correlation(first, second, clips)
+    resampled = []
+    for counts in Bootstrap(resamples=400, seed=3).draws(10).astype(int):
+        drawn = np.repeat(np.arange(30), np.repeat(counts, 3))
+        resampled.append(np.corrcoef(first[drawn], second[drawn])[0, 1])
+    assert found.value == pytest.approx(np.corrcoef(first, second)[0, 1])
+    np.testing.assert_allclose([found.low, found.high], np.percentile(resampled, [2.5, 97.5]), atol=1e-5)
+    assert (found.clips, found.sounds) == (10, 30)
+
+
+def test_a_correlation_that_is_not_defined():
+    bootstrap, rising = Bootstrap(resamples=100), np.arange(4.0)
+    assert bootstrap.correlation(rising, np.ones(4), list("abcd")) is None
+    assert bootstrap.correlation(rising[:2], rising[:2], list("ab")) is None
+    found = bootstrap.correlation(np.array([*rising, np.nan]), np.array([*rising, 1.0]), list("abcde"))
+    assert (found.value, found.sounds) == (pytest.approx(1.0), 4)

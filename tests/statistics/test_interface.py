@@ -8,7 +8,7 @@ import pytest
 
 from audiometamer import statistics
 
-MODULES = ("anova", "bootstrap", "contrasts", "intervals", "pairwise", "permutation", "reliability")
+MODULES = ("anova", "bootstrap", "contrasts", "intervals", "pairing", "pairwise", "permutation", "reliability")
 
 
 @pytest.mark.parametrize("name", MODULES)

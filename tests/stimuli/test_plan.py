@@ -192,3 +192,26 @@ def test_of_many_seeds_not_every_pair_is_compared():
     assert problems([Counted(k) for k in range(n)]) == []
     assert Counted.compared < 10 * n
     assert problems([Counted(k % (n // 2)) for k in range(7, n)]) == ["seeds: 7 is there twice"]
+
+
+def test_natural_clips_are_beside_those_that_are_selected(tmp_path):
+    path = write_plan(tmp_path, n_clips=8)
+    path.write_text(PLAN.replace('clips.csv"', 'clips.csv"\ncount = 3\nnatural.word = "yes"'))
+    found = {source.name: source.natural for source in find_sources(read_plan(path))}
+    assert [name for name, natural in found.items() if natural] == ["c1", "c3", "c5", "c7"]
+    assert {name for name, natural in found.items() if not natural} < {"c0", "c2", "c4", "c6"}
+    assert len(found) == 7
+
+
+@pytest.mark.parametrize(
+    ("keys", "reported"),
+    [
+        ('folder = "."\nnatural.word = "yes"', "clips: natural needs a table, whose columns it names"),
+        ('table = "clips.csv"\nnatural.word = "maybe"', "clips.natural: no clip has word 'maybe'; the nearest are no, yes"),
+        ('table = "clips.csv"\nnatural.word = ["yes", "no"]', "clips: no clip is chosen"),
+    ],
+)
+def test_a_mistaken_choice_of_natural_clips_is_reported(tmp_path, keys, reported):
+    path = write_plan(tmp_path, PLAN.replace('table = "clips.csv"', keys))
+    with pytest.raises(am.AudioMetamerError, match=reported):
+        find_sources(read_plan(path))

@@ -26,6 +26,7 @@ from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
 from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.results import iterate_results
 from audiometamer.metamers.unfinished import load_unfinished
+from audiometamer.stimuli.clips import natural_clips, read_clips
 from audiometamer.stimuli.items import expand
 from audiometamer.stimuli.layout import CHECKPOINT, read_failure
 from audiometamer.stimuli.plan import read_plan
@@ -348,3 +349,21 @@ def test_notes_of_hundreds_of_clips_are_reported_in_brief(tmp_path, capsys):
     assert len(notes) == len(reported) + 1
     assert [line.endswith("channels were mixed down to one") for line in reported] == [True, True, True, False]
     assert reported[3] == "note: and 3 more of this kind; the record of each item contains those of its clip"
+
+
+def test_natural_clips_lie_in_the_set_without_metamers(tmp_path):
+    text = PLAN.replace("[0, 1]", "[0]").replace('"clips.csv"', '"clips.csv"\nnatural.word = "yes"')
+    path = write_plan(tmp_path, text)
+    run(opened(path), device="cpu")
+    folder = tmp_path / "set"
+    assert sorted(item.evidence.settings.clip for item in iterate_results(folder)) == ["c0", "c2"]
+    (name, file), *others = natural_clips(folder).items()
+    assert (name, others) == ("c1", [])
+    natural = am.read_clip(tmp_path / "c1.wav", sample_rate=4000, duration=0.25)
+    np.testing.assert_array_equal(scipy.io.wavfile.read(folder / file)[1], natural.samples.numpy())
+    assert {clip: row["word"] for clip, row in read_clips(folder).items()} == {"c0": "no", "c1": "yes", "c2": "no"}
+    assert "c1\tCC0" in (folder / "LICENCES.tsv").read_text()
+    assert list(verify(folder)) == []
+    again = opened(folder / "plan.toml")  # the resolved plan means the same
+    assert [item.key for item in again.items] == [item.key for item in opened(path).items]
+    assert [clip.name for clip in again.natural] == ["c1"]

@@ -5,7 +5,7 @@ import torch
 
 import audiometamer as am
 from audiometamer.training.cochleagram_cache import CochleagramCache
-from audiometamer.training.corpus import TrainingBatch
+from audiometamer.training.excerpts import TrainingBatch
 
 COCHLEAGRAMS = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0))
 BATCH = TrainingBatch(torch.zeros(2, 9), {"word": torch.tensor([4, -1]), "sounds": torch.tensor([[1.0, 0.0], [torch.nan] * 2])})

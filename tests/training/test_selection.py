@@ -40,7 +40,7 @@ def test_at_most_so_many_of_each_class_and_source():
 
 
 def test_weight_zero_is_for_tests_only():
-    recordings = [file(1, "x", word="a"), file(2, "x", "test", word="a"), file(3, "y", word="a")]
+    recordings = [file(1, "x", word="a"), file(2, "x", "test", word="a"), file(3, "y", word="a"), file(4, "x", "background")]
     assert paths(select(recordings, {"x": SourceRecipe(weight=0)}, by=None, seed=0)) == ["x/2.wav", "y/3.wav"]
 
 

@@ -21,8 +21,8 @@ from tiny_training import RECIPE
 import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.models.cards import read_card, write_card
-from audiometamer.training import finishing, run
-from audiometamer.training.corpus import ClassificationTask, Corpus
+from audiometamer.training import finishing
+from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.recordings import AudioFile
 from audiometamer.training.retesting import retest
@@ -496,7 +496,7 @@ def test_the_identity_of_the_data_is_that_of_version_0_1(tmp_path):
     recording = AudioFile(tmp_path / "yes.wav", "train", {"word": ("yes",)})
     corpus = SimpleNamespace(tasks={"word": ClassificationTask(("no", "yes"))}, recordings={"train": [recording]})
     text = "{'word': Task(labels=('no', 'yes'), multi=False)}" + "('train', 'yes.wav', {'word': ('yes',)})"
-    assert run._identity(corpus) == hashlib.sha256(text.encode()).hexdigest()
+    assert corpus_identity(corpus) == hashlib.sha256(text.encode()).hexdigest()
 
 
 CACHED = (

@@ -105,7 +105,7 @@ class AnalysisSources:
         """The rules to apply: those requested, then those of the design, then the defaults."""
         minimums = ExclusionRules()
         if self.design is not None:
-            minimums = ExclusionRules(headphones=self.design.headphones.minimum, demonstration=self.design.demonstration.minimum)
+            minimums = ExclusionRules(**{kind: gate.minimum for kind, gate in self.design.gates.items()})
         return ExclusionRules(
             headphones=minimums.headphones if requested.headphones is None else requested.headphones,
             demonstration=minimums.demonstration if requested.demonstration is None else requested.demonstration,
