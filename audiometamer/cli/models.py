@@ -44,7 +44,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
         click.echo()
     if names:
         return
-    click.echo("`audiometamer models MODEL` prints a card whole, with every label.")
+    click.echo(paragraph("`audiometamer models MODEL` prints a card whole, with every label.", indent=0))
     if found := list(_registered()):
         click.echo(f"Registered by other packages: {', '.join(found)}")
 
