@@ -141,28 +141,33 @@ def _doubt(model: Model, clip: Clip, task: str, found: Sequence[tuple[str, float
     """What is to be said of the labels that a model finds for a clip, the likeliest first, if they are doubtful."""
     known, (label, probability) = vocabulary(model)[task], found[0]
     names = f"none of the {pluralize(len(known), task)} that {model.name} knows"
-    shown = ", ".join(f"{name} {value:.2f}" for name, value in found)
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in found)
     where = f"; `audiometamer models {_listed_as(model)}` lists them" if model.folder is not None else ""
-    if stated is not None and stated not in known:
-        return f"{clip.name}: its {task}, {stated} by the clips.csv beside it, is {names}; likeliest among them: {shown}{where}"
-    if stated is not None and stated != label:
-        return f"{clip.name}: {model.name} takes its {task}, {stated} by the clips.csv beside it, for another: {shown}"
+    if stated is not None:
+        if stated not in known:
+            return (
+                f"{clip.name}: its {task}, {stated} by the clips.csv beside it, is {names}; likeliest among them: {shown}{where}"
+            )
+        mistaken = f"{clip.name}: {model.name} takes its {task}, {stated} by the clips.csv beside it, for another: {shown}"
+        return mistaken if stated != label else None
     measured = None if model.card is None else model.card.doubt.get(task)
-    if measured is not None and stated is None and probability < measured.below:
-        usual = f"95 % of the clips that it labels correctly reach {measured.below:.2f}"
-        return f"{clip.name}: probably {names}; likeliest among them: {shown}; {usual}{where}"
-    if measured is None and probability < LOW_PROBABILITY:
-        return f"{clip.name}: perhaps {names}; likeliest among them: {shown}, below {LOW_PROBABILITY}{where}"
-    return None
+    if measured is None:
+        perhaps = f"{clip.name}: perhaps {names}; likeliest among them: {shown}, below {LOW_PROBABILITY}{where}"
+        return perhaps if probability < LOW_PROBABILITY else None
+    usual = f"95 % of the clips that it labels correctly reach {measured.below:.3f}"
+    doubt = f"{clip.name}: probably {names}; likeliest among them: {shown}; {usual}{where}"
+    return doubt if probability < measured.below else None
 
 
 def _as_labelled(model: Model, stated: Mapping[str, str]) -> dict[str, str]:
-    """Stated labels in the groups that they now belong to, if the labels of the model's card are grouped."""
-    own = {} if model.card is None else model.card.labels
-    named = model.named_labels()
+    """Stated labels of the tasks that take one, in the groups they belong to if the labels of the model's card are grouped."""
+    if model.card is None:
+        return dict(stated)
+    own, named = model.card.labels, model.named_labels()
     return {
         task: named[task][own[task].index(label)] if task in named and label in own.get(task, ()) else label
         for task, label in stated.items()
+        if task not in model.card.multi_label
     }
 
 
