@@ -1,0 +1,38 @@
+"""Initial weights from another model."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_training import RECIPE
+
+import audiometamer as am
+from audiometamer.training.starting import start_from
+from audiometamer.training.train import train
+
+SHAPE = (20, 40)
+
+
+def network(outputs, width=0.02):
+    return am.networks.CochCNN9(outputs, width=width, cochleagram_shape=SHAPE)
+
+
+def test_what_fits_is_copied(monkeypatch):
+    other, own = network(5), network(3)
+    monkeypatch.setattr("audiometamer.training.starting.load_model", lambda _: SimpleNamespace(network=other))
+    read_out = own.classification.weight.clone()
+    assert start_from(own, "other") == ["classification.weight", "classification.bias"]
+    assert torch.equal(own.conv3.weight, other.conv3.weight)
+    assert torch.equal(own.classification.weight, read_out)
+    with pytest.raises(am.AudioMetamerError, match="start_from is other, whose network has no weights that fit this one's"):
+        start_from(network(4, width=0.03), "other")
+
+
+def test_a_recipe_that_starts_from_a_trained_model(unbroken, data, tmp_path):
+    """With a learning rate of next to nothing the new network is the old one; a resumed run does not start from there again."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'start_from = "{unbroken}"\n' + RECIPE + "[optimizer]\nlearning_rate = 1e-12\nweight_decay = 0.0\n")
+    model = am.load_model(train(path, [str(data)], tmp_path / "model", workers=0))
+    for key, tensor in am.load_model(unbroken).network.named_parameters():
+        torch.testing.assert_close(model.network.get_parameter(key), tensor, rtol=1e-6, atol=1e-7)
+    assert model.card.training["started_from"] == str(unbroken)
