@@ -16,6 +16,8 @@ from audiometamer.training.retesting import SCORES, measure_splits
 from audiometamer.training.scores import Score, Scores
 from audiometamer.training.sources import open_sources
 
+_GROUP_COLUMNS = ("split", "column", "value", "task")
+
 
 def print_scores(scores: Scores, *, columns: Sequence[str]) -> None:
     """Print scores, whose keys are in the first columns."""
@@ -31,12 +33,11 @@ def print_scores(scores: Scores, *, columns: Sequence[str]) -> None:
 
 def print_accuracy(scores: Scores, by_group: Scores) -> None:
     """Print scores by task, split and condition, then those in quiet by group, if there are any."""
-    shown = {(split, task, condition.replace("_", " ")): score for (task, split, condition), score in scores.items()}
-    print_scores(shown, columns=("split", "task", "condition"))
+    conditions: Scores = {(split, task, name.replace("_", " ")): score for (task, split, name), score in scores.items()}
+    print_scores(conditions, columns=("split", "task", "condition"))
     if by_group:
         click.echo("\nin quiet:")
-        shown = {(split, *group, task): score for (task, split, *group), score in by_group.items()}
-        print_scores(shown, columns=("split", "column", "value", "task"))
+        print_scores({(split, *group, task): s for (task, split, *group), s in by_group.items()}, columns=_GROUP_COLUMNS)
 
 
 def print_card(card: Card) -> None:

@@ -2,45 +2,81 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import click
 
 from audiometamer.cli import options
+from audiometamer.cli.accuracy import print_card
 from audiometamer.cli.printing import paragraph, plain_table, print_table
 from audiometamer.ears.registry import FRONT_ENDS
+from audiometamer.errors import first_few
 from audiometamer.io.files import json_text
 from audiometamer.io.registry import distribution
-from audiometamer.io.resources import zoo_folder
-from audiometamer.models.cards import read_card
+from audiometamer.models.cards import Card, read_card
 from audiometamer.models.layer_info import LayerInfo
-from audiometamer.models.loading import MODELS, zoo
+from audiometamer.models.loading import MODELS, card_folder, zoo
 from audiometamer.networks.registry import NETWORKS
+
+_LISTED = 20  # labels of a model of which all are not asked for
 
 
 @click.command()
+@click.argument("names", metavar="[MODEL]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the complete cards as JSON.")
-def models(as_json: bool) -> None:
-    """List the models that come with audiometamer, with their vocabularies and limits.
+def models(names: tuple[str, ...], as_json: bool) -> None:
+    """List the models that come with audiometamer, or print the cards of MODELs.
 
-    The names of models, front ends and networks that other installed packages register follow.
+    A card has every label of the vocabulary, the accuracy by condition and group of recordings, when a label is doubtful, the
+    data, and the limits. A MODEL may also be a folder with a model.toml. The list ends with the names of models, front ends and
+    networks that other installed packages register.
     """
-    cards = {name: read_card(zoo_folder() / name) for name in zoo()}
+    folders = {name: card_folder(name) for name in names or zoo()}
+    cards = {name: read_card(folder) for name, folder in folders.items()}
     if as_json:
         click.echo(json_text(cards))
         return
     for name, card in cards.items():
-        quiet = [f"{task} {scores['quiet']['percent']} %" for task, scores in card.accuracy.items() if "quiet" in scores]
-        size = (zoo_folder() / name / card.weights.file).stat().st_size / 1e6
-        click.secho(name, bold=True)
-        click.echo(paragraph(f"{card.description} {size:.1f} MB; correct in quiet: {', '.join(quiet) or 'not measured'}."))
-        for task, labels in card.labels.items():
-            click.echo(paragraph(f"{len(labels)} {task}s: {', '.join(labels)}"))
-        for limit in card.limits:
-            click.echo(paragraph(f"Limit: {limit}"))
+        _print_summary(name, card, (folders[name] / card.weights.file).stat().st_size, most=len if names else lambda _: _LISTED)
+        if names:
+            _print_details(card)
         click.echo()
+    if names:
+        return
+    click.echo(paragraph("`audiometamer models MODEL` prints a card whole, with every label.", indent=0))
     if found := list(_registered()):
         click.echo(f"Registered by other packages: {', '.join(found)}")
+
+
+def _print_summary(name: str, card: Card, size: int, *, most: Callable[[list[str]], int]) -> None:
+    quiet = [_in_quiet(task, scores["quiet"]) for task, scores in card.accuracy.items() if "quiet" in scores]
+    click.secho(name, bold=True)
+    click.echo(paragraph(f"{card.description} {size / 1e6:.1f} MB; correct in quiet: {', '.join(quiet) or 'not measured'}."))
+    for task, labels in card.labels.items():
+        click.echo(paragraph(f"{len(labels)} {task}s: {first_few(labels, most(labels))}"))
+    for limit in card.limits:
+        click.echo(paragraph(f"Limit: {limit}"))
+
+
+def _in_quiet(task: str, score: Mapping[str, Any]) -> str:
+    top = f" (among the first five {score['top_5']['percent']} %)" if "top_5" in score else ""
+    return f"{task} {score['percent']} %{top}"
+
+
+def _print_details(card: Card) -> None:
+    for task, doubt in card.doubt.items():
+        others = (
+            f"; so do {100 - doubt.percent:.0f} % of {doubt.others} test clips of others" if doubt.percent is not None else ""
+        )
+        click.echo(paragraph(f"95 % of the {task}s that it labels correctly reach a probability of {doubt.below:.3f}{others}"))
+    for name, about in card.data.items():
+        click.echo(paragraph(f"Data: {name}: {about}"))
+    if card.accuracy:
+        click.echo()
+        print_card(card)
+    for task, table in card.accuracy_by_class.items():
+        click.echo(f"by {task}: {table} beside the card")
 
 
 def _registered() -> Iterator[str]:

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_few, pluralize
 from audiometamer.evaluation import measures
 from audiometamer.evaluation.attacks import accuracy_under_attack, check_attackable
 from audiometamer.evaluation.collection import Collection, check_presentable, read_collection
-from audiometamer.evaluation.judging import ClipResponses, Judge, MetamerResponses, judge_clips, judge_metamers
+from audiometamer.evaluation.judging import ClipResponses, Judge, Logits, MetamerResponses, judge_clips, judge_metamers
 from audiometamer.evaluation.labels import TrueLabels, check_labels, read_labels
 from audiometamer.evaluation.table import OTHERS, EvaluationRow
 from audiometamer.io.files import atomic_write
 from audiometamer.io.names import check_distinct_paths, safe_name
+from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.models.loading import name_of_weights
@@ -111,6 +113,7 @@ def evaluate(
                 progress((k + done / n_sounds) / len(judges), f"{name}: {done} of {n_sounds} sounds")
 
         clips = judge_clips(judge, collection, advance)
+        _warn_of_doubtful_clips(judge, collection, clips.logits, truths)
         for generator in collection.layers:
             metamers = judge_metamers(judge, collection, generator, clips.gains, advance)
             rows += run.recognition_rows(judge, generator, clips, metamers)
@@ -146,6 +149,20 @@ def _truths(path: Path, judges: Sequence[Judge], collection: Collection) -> True
     truths = read_labels(path, collection.clips)
     check_labels(path, truths, collection.clips, {judge.model.name: judge.classes for judge in judges})
     return truths
+
+
+def _warn_of_doubtful_clips(judge: Judge, collection: Collection, logits: Logits, truths: TrueLabels | None) -> None:
+    """Warn of clips that a judge probably does not know, unless their true label is given."""
+    names = [natural.clip for natural in collection.naturals]
+    for task, doubts in hearing.doubtful(judge.model, {task: torch.from_numpy(x) for task, x in logits.items()}).items():
+        unsure = [name for name, doubt in zip(names, doubts, strict=True) if doubt and (name, task) not in (truths or {})]
+        if unsure:
+            warnings.warn(
+                f"{len(unsure)} of {pluralize(len(names), 'clip')} ({first_few(unsure)}) probably hold none of the "
+                f"{pluralize(len(judge.classes[task]), task)} that {judge.model.name} knows; it names one of them all the same",
+                AudioMetamerWarning,
+                stacklevel=3,
+            )
 
 
 def _warn_of_unrelated_judges(judges: Sequence[Judge], collection: Collection) -> None:

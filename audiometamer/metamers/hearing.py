@@ -97,6 +97,19 @@ def vocabulary(model: Model) -> dict[str, list[str]]:
     return {task: list(dict.fromkeys(names)) for task, names in model.named_labels().items()}
 
 
+def doubtful(model: Model, logits: Mapping[str, Tensor]) -> dict[str, list[bool]]:
+    """Whether the label of each signal is doubtful, by task, for tasks of which the model's card says when.
+
+    Parameters
+    ----------
+    model : Model
+    logits : mapping of str to Tensor [shape=(batch, classes)]
+    """
+    limits = {} if model.card is None else model.card.doubt
+    found = probabilities(model, {task: values for task, values in logits.items() if task in limits})
+    return {task: [probability < limits[task].below for probability in values] for task, values in found.items()}
+
+
 def notices(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> list[str]:
     """Reasons to doubt that a clip holds anything that the network knows.
 
@@ -113,7 +126,7 @@ def notices(model: Model, clip: Clip, logits: Mapping[str, Tensor]) -> list[str]
         Empty if there are none.
     """
     found = likeliest_labels(model, logits)
-    stated = stated_labels(clip) if found else {}
+    stated = _as_labelled(model, stated_labels(clip)) if found else {}
     doubts = [doubt for task, labels in found.items() if (doubt := _doubt(model, clip, task, labels, stated.get(task)))]
     share = share_above(clip, BAND_HZ) if (model.sample_rate or 0) >= _LEAST_RATE else math.inf
     if share < EMPTY_DB:
@@ -128,19 +141,34 @@ def _doubt(model: Model, clip: Clip, task: str, found: Sequence[tuple[str, float
     """What is to be said of the labels that a model finds for a clip, the likeliest first, if they are doubtful."""
     known, (label, probability) = vocabulary(model)[task], found[0]
     names = f"none of the {pluralize(len(known), task)} that {model.name} knows"
-    shown = ", ".join(f"{name} {value:.2f}" for name, value in found)
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in found)
     where = f"; `audiometamer models {_listed_as(model)}` lists them" if model.folder is not None else ""
-    if stated is not None and stated not in known:
-        return f"{clip.name}: its {task}, {stated} by the clips.csv beside it, is {names}; likeliest among them: {shown}{where}"
-    if stated is not None and stated != label:
-        return f"{clip.name}: {model.name} takes its {task}, {stated} by the clips.csv beside it, for another: {shown}"
+    if stated is not None:
+        if stated not in known:
+            return (
+                f"{clip.name}: its {task}, {stated} by the clips.csv beside it, is {names}; likeliest among them: {shown}{where}"
+            )
+        mistaken = f"{clip.name}: {model.name} takes its {task}, {stated} by the clips.csv beside it, for another: {shown}"
+        return mistaken if stated != label else None
     measured = None if model.card is None else model.card.doubt.get(task)
-    if measured is not None and stated is None and probability < measured.below:
-        usual = f"95 % of the clips that it labels correctly reach {measured.below:.2f}"
-        return f"{clip.name}: probably {names}; likeliest among them: {shown}; {usual}{where}"
-    if measured is None and probability < LOW_PROBABILITY:
-        return f"{clip.name}: perhaps {names}; likeliest among them: {shown}, below {LOW_PROBABILITY}{where}"
-    return None
+    if measured is None:
+        perhaps = f"{clip.name}: perhaps {names}; likeliest among them: {shown}, below {LOW_PROBABILITY}{where}"
+        return perhaps if probability < LOW_PROBABILITY else None
+    usual = f"95 % of the clips that it labels correctly reach {measured.below:.3f}"
+    doubt = f"{clip.name}: probably {names}; likeliest among them: {shown}; {usual}{where}"
+    return doubt if probability < measured.below else None
+
+
+def _as_labelled(model: Model, stated: Mapping[str, str]) -> dict[str, str]:
+    """Stated labels of the tasks that take one, in the groups they belong to if the labels of the model's card are grouped."""
+    if model.card is None:
+        return dict(stated)
+    own, named = model.card.labels, model.named_labels()
+    return {
+        task: named[task][own[task].index(label)] if task in named and label in own.get(task, ()) else label
+        for task, label in stated.items()
+        if task not in model.card.multi_label
+    }
 
 
 def _listed_as(model: Model) -> str:

@@ -125,6 +125,21 @@ def zoo() -> list[str]:
     return sorted(card.parent.name for card in zoo_folder().glob("*/model.toml"))
 
 
+def card_folder(name: str) -> Path:
+    """The folder of a model of the zoo, also by a former name, or the folder of this name.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is none.
+    """
+    if name in zoo() or name in RENAMED:
+        return zoo_folder() / (name if name in zoo() else RENAMED[name])
+    if Path(name).is_dir():
+        return Path(name)
+    raise AudioMetamerError(f"there is no card of {name!r}: it is not in the zoo ({', '.join(zoo())}), and not a folder")
+
+
 def name_of_weights(sha256: str) -> str | None:
     """Name of the model of the zoo whose weight file has this SHA-256, if there is one."""
     return next((name for name in zoo() if read_card(zoo_folder() / name).weights.sha256 == sha256), None)

@@ -23,7 +23,7 @@ from audiometamer.cli.progress import tracked
 from audiometamer.cli.streams import ERRORS
 from audiometamer.io.resources import COMMAND, zoo_folder
 from audiometamer.models import loading
-from audiometamer.models.cards import read_card
+from audiometamer.models.cards import DoubtCard, read_card, write_card
 from audiometamer.models.loading import zoo
 
 ROOT = Path(__file__).parents[2]
@@ -145,12 +145,44 @@ def test_models_are_listed_whole(capsys, monkeypatch, width):
     assert main(["models"]) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
-    for name, block in zip(zoo(), out.strip().split("\n\n"), strict=True):
+    *blocks, last = out.strip().split("\n\n")
+    assert " ".join(last.split()).startswith("`audiometamer models MODEL` prints a card whole, with every label.")
+    for name, block in zip(zoo(), blocks, strict=True):
         card, words = read_card(zoo_folder() / name), " ".join(block.split())
         assert block.splitlines()[0] == name
         for task, labels in card.labels.items():
-            assert f"{len(labels)} {task}s: {', '.join(labels)}" in words
+            assert f"{len(labels)} {task}s: {', '.join(labels[:20])}" in words
         assert all(f"Limit: {limit}" in words for limit in card.limits)
+
+
+def test_a_card_is_printed_whole(capsys, monkeypatch, tmp_path):
+    """Of a folder, too: every label, the doubt, the groups."""
+    monkeypatch.setenv("COLUMNS", "80")
+    card = read_card(zoo_folder() / "cochcnn-digits")
+    labels = [f"word{k}" for k in range(300)]
+    score = {"clips": 10, "correct": 8, "percent": 80.0, "interval_95": (49.0, 94.3)}
+    top = score | {"top_5": score | {"correct": 9, "percent": 90.0}}
+    card = msgspec.structs.replace(
+        card, labels={"word": labels}, accuracy={"word": {"quiet": top}}, accuracy_by_group={"word": {"age": {"adults": score}}},
+        accuracy_by_class={"word": "accuracy-word.tsv"}, doubt={"word": DoubtCard(0.31, 50, 40.0, (27.6, 53.8))},
+    )  # fmt: skip
+    write_card(tmp_path, card)
+    (tmp_path / "weights.safetensors").write_bytes(bytes(2_000_000))
+    assert main(["models", str(tmp_path), "cochcnn-digits"]) == 0
+    out = capsys.readouterr().out
+    words = " ".join(out.split())
+    assert ", ".join(labels) in words
+    assert "2.0 MB; correct in quiet: word 80.0 % (among the first five 90.0 %)." in words
+    assert (
+        "95 % of the words that it labels correctly reach a probability of 0.310; so do 60 % of 50 test clips of others" in words
+    )
+    assert "test age adults word 10 8 80.0 49.0 to 94.3" in words
+    assert "by word: accuracy-word.tsv beside the card" in words
+    assert (
+        "16 words: zero, one, two, three, four, five, six, seven, eight, nine, alexa, computer, jarvis, smart_mirror, snow"
+        in words
+    )
+    assert "there is no card of 'nowhere'" in refused(capsys, "models", "nowhere")
 
 
 def test_models_as_json(capsys):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tiny_evaluation import LETTERS, METRICS, changed_record, echo, sound, stran
 import audiometamer as am
 from audiometamer.evaluation import draw_figures, evaluate, read_table, write_table
 from audiometamer.evaluation.table import COLUMNS
+from audiometamer.models.cards import DoubtCard
 from audiometamer.training.adversaries import Adversary
 
 CLIPS = {name: sound(*[0.1 * (i == k) + 0.01 * (i + 1) for i in range(8)]) for k, name in enumerate("wxyz")}
@@ -150,6 +152,18 @@ def test_warnings(folder, monkeypatch):
         "echo has other weights than the model of the same name that made metamers, now called old-echo",
         "stranger shares no label with the models that made the metamers: it is only compared with itself",
     ]
+
+
+def test_clips_that_a_judge_hardly_knows(folder, labels):
+    """All but the last are below the limit of its card; where true labels are given, they say more than a doubt."""
+    judge = echo("judge")
+    chances = [float(torch.softmax(clip, 0).max()) for clip in CLIPS.values()]
+    doubt = {"letter": DoubtCard(sum(sorted(chances)[-2:]) / 2)}
+    judge.card = SimpleNamespace(doubt=doubt, multi_label=(), weights=SimpleNamespace(sha256="0" * 64))
+    said = r"^3 of 4 clips \(w, x, y\) probably hold none of the 8 letters that judge knows; it names one of them all the same$"
+    with pytest.warns(am.AudioMetamerWarning, match=said):
+        evaluate([folder], [judge], resamples=9)
+    evaluate([folder], [judge], labels=labels, resamples=9)
 
 
 def test_the_table_is_read_back(folder, labels, tmp_path):

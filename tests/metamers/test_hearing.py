@@ -18,6 +18,7 @@ from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.files import load_metamer
 from audiometamer.metamers.hearing import (
     LOW_PROBABILITY,
+    doubtful,
     likeliest_labels,
     notices,
     probabilities,
@@ -38,7 +39,7 @@ class Asked:
     name, sample_rate, folder = "net", RATE, None
 
     def __init__(self, labels, multi_label=(), doubt=()):
-        self.labels, self.card = labels, SimpleNamespace(multi_label=list(multi_label), doubt=dict(doubt))
+        self.labels, self.card = labels, SimpleNamespace(multi_label=list(multi_label), doubt=dict(doubt), labels=labels)
 
     def named_labels(self):
         return self.labels
@@ -120,7 +121,7 @@ def test_notices_name_a_low_probability_and_an_empty_band():
     model = Asked({"word": ["yes", "no"]})
     assert notices(model, FULL, {"word": odds(LOW_PROBABILITY, 1 - LOW_PROBABILITY - 1e-6)}) == []
     (low,) = notices(model, FULL, {"word": odds(44, 56)})
-    assert low == "take: perhaps none of the 2 words that net knows; likeliest among them: no 0.56, yes 0.44, below 0.9"
+    assert low == "take: perhaps none of the 2 words that net knows; likeliest among them: no 0.560, yes 0.440, below 0.9"
     (band,) = notices(model, EMPTY, {"word": odds(99, 1)})
     assert band.startswith("take: no sound above 4 kHz (-80 dB of its power), though net takes 20000 Hz")
     model.sample_rate = 8000  # which holds nothing above 4 kHz
@@ -132,9 +133,15 @@ def test_the_limit_of_a_model_that_was_tested_is_its_own():
     assert notices(model, FULL, {"word": odds(61, 30, 5, 4)}) == []
     model.folder = zoo_folder() / "net-of-four"
     assert notices(model, FULL, {"word": odds(59, 30, 6, 5)}) == [
-        "take: probably none of the 4 words that net knows; likeliest among them: yes 0.59, no 0.30, so 0.06; 95 % of the clips "
-        "that it labels correctly reach 0.60; `audiometamer models net-of-four` lists them"
+        "take: probably none of the 4 words that net knows; likeliest among them: yes 0.590, no 0.300, so 0.060; 95 % of the "
+        "clips that it labels correctly reach 0.600; `audiometamer models net-of-four` lists them"
     ]
+
+
+def test_of_many_signals_those_whose_label_is_doubtful():
+    model = Asked({"word": ["yes", "no"], "speaker": ["x", "y"]}, doubt={"word": DoubtCard(0.6)})
+    logits = torch.cat([odds(7, 3), odds(1, 1), odds(3, 7)])
+    assert doubtful(model, {"word": logits, "speaker": logits}) == {"word": [False, True, False]}
 
 
 def test_the_word_that_a_table_states(tmp_path):
@@ -151,14 +158,20 @@ def test_the_word_that_a_table_states(tmp_path):
     said.time = 0
     assert said("path,word\ntake.wav,meeting\n", 98, 2) == [
         "take: its word, meeting by the clips.csv beside it, is none of the 2 words that net knows; likeliest among them: "
-        "yes 0.98, no 0.02"
+        "yes 0.980, no 0.020"
     ]
     assert said("path,word\ntake.wav, yes\n", 40, 60) == [
-        "take: net takes its word, yes by the clips.csv beside it, for another: no 0.60, yes 0.40"
+        "take: net takes its word, yes by the clips.csv beside it, for another: no 0.600, yes 0.400"
     ]
     assert said("path,word\ntake.wav,yes\n", 60, 40) == []
-    doubtful = [said(content, 60, 40) for content in ("path,word\nother.wav,no\n", "path,speaker\ntake.wav,x\n", "a,b\n1,2\n")]
-    assert all("probably none of the 2 words" in line for (line,) in doubtful)
+    model.card.multi_label = ["word"]  # of several words, none is a mistake
+    assert said("path,word\ntake.wav,yes;no\n", 95, 40) == []
+    model.card.multi_label = []
+    unsure = [said(content, 60, 40) for content in ("path,word\nother.wav,no\n", "path,speaker\ntake.wav,x\n", "a,b\n1,2\n")]
+    assert all("probably none of the 2 words" in line for (line,) in unsure)
+    model.labels = {"word": ["answer", "other"]}  # as --groups groups them; the card has the words
+    model.card.labels = {"word": ["yes", "no"]}
+    assert said("path,word\ntake.wav,yes\n", 60, 40) == []
     table.unlink()
     assert stated_labels(take) == stated_labels(FULL) == {}
 
