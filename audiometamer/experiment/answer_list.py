@@ -17,8 +17,6 @@ from audiometamer.listening import folder as layout
 from audiometamer.listening.design import read_answer_list
 from audiometamer.listening.folder import interval_choices
 from audiometamer.listening.messages import MAX_ANSWER_LENGTH
-from audiometamer.models.loading import load_model
-from audiometamer.stimuli.plan import model_reference
 
 MAX_CHOICES = 100  # buttons on a page
 
@@ -60,6 +58,9 @@ def answer_list(path: Path, design: Design, available: AvailableStimuli) -> Answ
 
 def _labels(path: Path, design: Design) -> list[str]:
     """The labels of the network that a design names."""
+    from audiometamer.models.loading import load_model  # late: an experiment is served without torch
+    from audiometamer.stimuli.plan import model_reference
+
     with error_context(path, "answers.model"):
         model, task = load_model(model_reference(path, design.answers.model or "")), design.answers.of
         labels = model.named_labels()
