@@ -62,11 +62,10 @@ def _labels(path: Path, design: Design) -> list[str]:
     """The labels of the network that a design names."""
     with error_context(path, "answers.model"):
         model, task = load_model(model_reference(path, design.answers.model or "")), design.answers.of
-        if task not in model.labels:
-            raise AudioMetamerError(
-                f"{model.name} has no labels for {task!r}; it has some for {', '.join(model.labels) or 'nothing'}"
-            )
-        return sorted(model.labels[task])
+        labels = model.named_labels()
+        if task not in labels:
+            raise AudioMetamerError(f"{model.name} has no labels for {task!r}; it has some for {', '.join(labels) or 'nothing'}")
+        return sorted(labels[task])
 
 
 def answer_problems(path: Path, design: Design, available: AvailableStimuli, answers: AnswerList) -> Iterator[Problem]:

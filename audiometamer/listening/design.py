@@ -41,6 +41,8 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         sounds differs. The last two compare each metamer with its natural clip. Default "typed".
     of : {"word", "speaker"}
         Property of the speech to recognise. Default "word".
+    question : str, optional
+        What listeners are asked. Default: the page's own question, as in "Which word did you hear?".
     list : str, optional
         Text file with one possible answer per line, relative to the design's folder. Default: the words of the set's clips.
     model : str, optional
@@ -58,6 +60,7 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     kind: Choice = "typed"
     of: Literal["word", "speaker"] = "word"
+    question: Text | None = None
     list: str | None = None
     model: str | None = None
     alternatives: Annotated[int, Meta(ge=2)] | None = None

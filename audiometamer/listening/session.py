@@ -57,6 +57,8 @@ class PageTask(msgspec.Struct, frozen=True):
         How images are shown; None where sounds are played.
     names : dict of str to str
         Labels of answers, where they differ from the answers.
+    question : str or None
+        The question, in place of the page's own.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class PageTask(msgspec.Struct, frozen=True):
     pictures: bool
     images: Images | None
     names: dict[str, str]
+    question: str | None = None
 
 
 class HeadphoneTask(msgspec.Struct, frozen=True):
@@ -149,6 +152,7 @@ def _task(experiment: Experiment) -> PageTask:
         pictures=response.pictures is not None,
         images=design.image_settings,
         names={answer: response.display_name(answer) for answer in experiment.answers if response.display_name(answer) != answer},
+        question=response.question,
     )
 
 

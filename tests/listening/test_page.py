@@ -110,6 +110,8 @@ def built(tmp_path_factory):
             folder = tmp_path_factory.mktemp("experiment")
             if "words.txt" in text:
                 (folder / "words.txt").write_text("\n".join([*WORDS, *ODD_WORDS]), encoding="utf-8")
+            if "many.txt" in text:
+                (folder / "many.txt").write_text("\n".join([*WORDS, *MANY_WORDS]), encoding="utf-8")
             if "pictures = " in text:
                 (folder / "pictures").mkdir()
                 for k, word in enumerate(("slt", "rms")):
@@ -339,6 +341,7 @@ def test_the_list_completes_and_nothing_else_is_taken(session):
     assert [answer.answer for answer in s.answers()] == ["bread"]
 
 
+MANY_WORDS = [f"{word} {k}" for word in ("dog", "elk") for k in range(2, 402)]
 NAMED = """
 [answers]
 list = "words.txt"
@@ -365,6 +368,34 @@ def test_listeners_see_names_and_the_answers_stay_as_they_are(session, typed, ke
     type_answer(page, typed)
     expect(page.get_by_text("It was")).to_be_visible()
     assert [answer.answer for answer in s.answers()] == [kept]
+
+
+MANY = """
+[answers]
+question = "Which word was in the middle?"
+list = "many.txt"
+"""
+
+
+@pytest.mark.parametrize("window", [{"viewport": {"width": 1366, "height": 768}}, PHONE], ids=["desktop", "phone"])
+def test_hundreds_of_words_and_a_question_of_its_own(session, window):
+    s = session(NO_CHECK + MANY)
+    page = s.open(s.context(**window))
+    agree(page)
+    heading(page, "What to do")
+    page.get_by_text("All 812 possible answers").click()
+    expect(page.get_by_role("button", name="Continue")).to_be_in_viewport()  # the list scrolls, not the page
+    first, second = (page.locator(".words li").nth(k).bounding_box() for k in (0, 1))
+    assert first["y"] == second["y"], "in rows, which can be read as they scroll"
+    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+    go_on(page, "What to do", "Practice")
+    expect(page.get_by_role("combobox", name="Which word was in the middle?")).to_be_focused()
+    page.keyboard.type("dog")
+    expect(page.get_by_role("option")).to_have_text([f"dog {k}" for k in range(2, 7)])
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("It was")).to_be_visible()
+    assert [answer.answer for answer in s.answers()] == ["dog"]
 
 
 def test_on_a_phone(session):

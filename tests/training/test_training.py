@@ -124,7 +124,7 @@ def test_two_processes_train_as_one(data, tmp_path):
     """Of two sounds each, against one of four; a network without dropout, an optimiser that does not enlarge rounding."""
     recipe = tmp_path / "recipe.toml"
     network = RECIPE.replace("CochCNN9", "CochResNet50").replace("width = 0.02", "width = 0.05, blocks = [1, 1, 1, 1]")
-    recipe.write_text(network + '[optimizer]\nname = "SGD"\nlearning_rate = 0.01\n')
+    recipe.write_text(network + '[optimizer]\nname = "SGD"\nlearning_rate = 0.002\n')
     one = train(recipe, [str(data)], tmp_path / "one", workers=0)
     done = torchrun(("-m", "audiometamer"), "train", recipe, "--data", data, "--out", tmp_path / "two")
     assert done.returncode == 0, done.stderr

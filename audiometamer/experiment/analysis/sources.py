@@ -105,7 +105,8 @@ class AnalysisSources:
         """The rules to apply: those requested, then those of the design, then the defaults."""
         minimums = ExclusionRules()
         if self.design is not None:
-            minimums = ExclusionRules(**{kind: gate.minimum for kind, gate in self.design.gates.items()})
+            gates = self.design.gates
+            minimums = ExclusionRules(headphones=gates["headphones"].minimum, demonstration=gates["demonstration"].minimum)
         return ExclusionRules(
             headphones=minimums.headphones if requested.headphones is None else requested.headphones,
             demonstration=minimums.demonstration if requested.demonstration is None else requested.demonstration,

@@ -130,7 +130,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
       ...common,
       type: PLUGINS[task.kind],
       answers: () => (now().options?.length ? now().options : task.answers),
-      prompt: stimuli.sentence(`prompts.${compared ? task.kind : task.of}`),
+      prompt: task.question ?? stimuli.sentence(`prompts.${compared ? task.kind : task.of}`),
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       label: compared ? labelled(labels) : name,
       ...(compared && { intervals: task.intervals, gap: task.gap_seconds }),
@@ -227,7 +227,8 @@ const labelled = (labels) => (answer) => labels[answer - 1];
 /** The list of possible answers, to look at where answers are typed. */
 function allAnswers({ kind, answers, names = {} }) {
   if (kind !== "typed") return [];
-  const list = element("ul", { className: "words" }, ...answers.map((answer) => element("li", { textContent: names[answer] ?? answer, dir: "auto", translate: false })));
+  // it scrolls, so that the button below stays in sight, and takes the focus, so that the keyboard scrolls it
+  const list = element("ul", { className: "words", tabIndex: 0 }, ...answers.map((answer) => element("li", { textContent: names[answer] ?? answer, dir: "auto", translate: false })));
   return [element("details", {}, element("summary", { textContent: sentence("typed.all_answers", { number: answers.length }) }), list)];
 }
 
