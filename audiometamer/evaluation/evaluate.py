@@ -157,9 +157,10 @@ def _warn_of_doubtful_clips(judge: Judge, collection: Collection, logits: Logits
     for task, doubts in hearing.doubtful(judge.model, {task: torch.from_numpy(x) for task, x in logits.items()}).items():
         unsure = [name for name, doubt in zip(names, doubts, strict=True) if doubt and (name, task) not in (truths or {})]
         if unsure:
+            known = pluralize(len(judge.classes[task]), task)
             warnings.warn(
-                f"{len(unsure)} of {pluralize(len(names), 'clip')} ({first_few(unsure)}) probably hold none of the "
-                f"{pluralize(len(judge.classes[task]), task)} that {judge.model.name} knows; it names one of them all the same",
+                f"{first_few(unsure)}: probably none of the {known} that {judge.model.name} knows, "
+                f"though it names one of them ({len(unsure)} of {pluralize(len(names), 'clip')})",
                 AudioMetamerWarning,
                 stacklevel=3,
             )

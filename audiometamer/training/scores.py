@@ -136,7 +136,7 @@ class TaskAnswers(msgspec.Struct, frozen=True):
             named = sorted({*sources[own]} - {""})
             for source, members in [("", own), *((source, own & (sources == source)) for source in named)]:
                 row = {"label": label, "source": str(source), "clips": int(members.sum()), "correct": int(first[members].sum())}
-                yield row | ({"among_first_5": int(top[members].sum())} if len(labels) > MANY else {})
+                yield row | ({"top_5_correct": int(top[members].sum())} if len(labels) > MANY else {})
 
     def _numbers(self) -> NDArray[np.int64]:
         return np.arange(len(self.logits)) if self.numbers is None else self.numbers
@@ -176,7 +176,7 @@ def nested(scores: Scores) -> dict[str, dict[str, Any]]:
 
 def write_scores(path: Path, scores: Scores, *, columns: Sequence[str]) -> None:
     """Write a tab-separated table with a row for each score, whose key is in the first `columns`."""
-    columns = (*columns, "clips", "correct", "percent", "low_95", "high_95", "among_first_5", "percent_first_5")
+    columns = (*columns, "clips", "correct", "percent", "low_95", "high_95", "top_5_correct", "top_5_percent")
     rows = ((*key, s.clips, s.correct, s.percent, *s.interval_95, *_top(s)) for key, s in scores.items())
     write_text(path, table_text(columns, (dict(zip(columns, row, strict=True)) for row in rows)))
 

@@ -11,7 +11,9 @@ from audiometamer.models.folding import shallow_copy
 
 @pytest.fixture(scope="module")
 def word():
-    return am.load_model("cochresnet-word")
+    torch.manual_seed(0)
+    network = am.networks.CochResNet50(3, width=0.06, blocks=(2, 1, 1, 1)).eval().requires_grad_(False)
+    return am.Model(network, front_end=am.Cochleagram(), sample_rate=20_000, duration=2.0)
 
 
 @pytest.mark.programs

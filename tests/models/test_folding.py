@@ -103,7 +103,8 @@ def test_what_cannot_be_copied_is_used_as_it_is_and_said_so():
 
 
 def test_every_listed_layer_of_the_residual_network():
-    model = am.load_model("cochresnet-word")
+    network = am.networks.CochResNet50(3, width=0.06, blocks=(2, 1, 1, 2))
+    model = model_of(network, front_end=am.Cochleagram(), signal_shape=(40_000,))
     signals = 0.1 * torch.randn(2, *model.signal_shape, generator=torch.Generator().manual_seed(0))
     for layer in model.layers:
         here, there = (am.record(m, signals, layer) for m in (model, faster_copy(model, layer)))

@@ -86,6 +86,27 @@ def test_a_wrong_card_is_one_line(folder, old, new, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_card_of_version_0_1(folder):
+    """Without what later versions know of tests."""
+    fields = msgspec.to_builtins(read_card(folder))
+    for name in ("accuracy_by_group", "accuracy_by_class", "doubt"):
+        del fields[name]
+    (folder / "model.toml").write_bytes(msgspec.toml.encode(fields))
+    card = am.load_model(folder).card
+    assert (card.accuracy_by_group, card.accuracy_by_class, card.doubt) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("key", ["weights.file", "accuracy_by_class.word"])
+def test_the_files_of_a_card_lie_beside_it(folder, key):
+    card = read_card(folder)
+    card.accuracy_by_class["word"] = "accuracy-word.tsv"
+    old = card.weights.file if key == "weights.file" else "accuracy-word.tsv"
+    text = msgspec.toml.encode(card).decode().replace(old, "../outside", 1)
+    (folder / "model.toml").write_text(text)
+    with pytest.raises(am.AudioMetamerError, match=rf"{key} is '\.\./outside'; it must be the name of a file in"):
+        read_card(folder)
+
+
 def test_weights_of_another_hash(folder):
     state = build_model(msgspec.toml.decode((folder / "model.toml").read_bytes(), type=Card)).network
     save_weights(state, folder / "weights.safetensors")

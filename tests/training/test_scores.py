@@ -92,7 +92,7 @@ def test_counts_of_each_class(tmp_path):
     ]  # fmt: skip
     many = TaskAnswers(np.arange(11, 0, -1, dtype=np.float32)[None], np.array([4]))
     (row,) = [row for row in many.by_class([str(k) for k in range(11)], RECORDINGS[3:]) if row["clips"]]
-    assert row == {"label": "4", "source": "", "clips": 1, "correct": 0, "among_first_5": 1}
+    assert row == {"label": "4", "source": "", "clips": 1, "correct": 0, "top_5_correct": 1}
 
 
 def test_the_table_of_scores(tmp_path):
@@ -102,7 +102,7 @@ def test_the_table_of_scores(tmp_path):
     }
     write_scores(tmp_path / "new" / "accuracy.tsv", scores, columns=("task", "split", "condition"))
     assert (tmp_path / "new" / "accuracy.tsv").read_text() == (
-        "task\tsplit\tcondition\tclips\tcorrect\tpercent\tlow_95\thigh_95\tamong_first_5\tpercent_first_5\n"
+        "task\tsplit\tcondition\tclips\tcorrect\tpercent\tlow_95\thigh_95\ttop_5_correct\ttop_5_percent\n"
         "word\tvalid\tquiet\t10\t8\t80.0\t49.0\t94.3\t9\t90.0\n"
         "sounds\tvalid\tquiet\t4\t\t62.5\t41.7\t100.0\t\t\n"
     )
