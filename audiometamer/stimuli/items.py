@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +13,14 @@ import msgspec
 import torch
 from msgspec.structs import replace
 
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, pluralize
 from audiometamer.io.hashes import sha256_of
 from audiometamer.metamers.criteria import NullDistribution, default_null, judge_sha256
 from audiometamer.metamers.judging import covers, is_out_of_date
 from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.results import Result
+from audiometamer.models.loading import name_of_weights
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item
@@ -150,17 +153,33 @@ def _as_made(stimulus_set: Path, items: Sequence[PlannedItem]) -> list[PlannedIt
     """Items with the keys that they have in the set: in earlier versions, keys also depended on what judges the items."""
     listed: dict[Path, dict[str, list[Path]]] = {}  # folders of items by their model's folder and their name without the key
     found = []
+    other_weights: Counter[tuple[str, str]] = Counter()  # items in the place of one to be made, by model and weights
     for item in items:
-        at = stimulus_set / item.folder
+        at, settings = stimulus_set / item.folder, item.identity.settings
         if at.parent not in listed:
             folders = listed[at.parent] = {}
             for beside in sorted(at.parent.iterdir()) if at.parent.is_dir() else ():
                 folders.setdefault(beside.name.rpartition("-")[0], []).append(beside)
         others = [] if is_complete(at) else listed[at.parent].get(at.name.rpartition("-")[0], [])
-        same = (held for beside in others if (held := _made_as(beside, item.identity)) is not None)
-        made: _Identified | PlannedItem = next(same, item)
+        held = [identified for beside in others if (identified := _identified(beside)) is not None]
+        made: _Identified | PlannedItem = next((one for one in held if one.identity.is_same(item.identity)), item)
+        if made is item:
+            weights = {one.identity.settings.weights_sha256 for one in held} - {settings.weights_sha256}
+            other_weights.update((settings.model, sha256) for sha256 in weights)
         found.append(replace(item, key=made.key, identity=made.identity))
+    _warn_of_other_weights(stimulus_set, other_weights)
     return found
+
+
+def _warn_of_other_weights(stimulus_set: Path, counts: Mapping[tuple[str, str], int]) -> None:
+    for (model, sha256), n in counts.items():
+        whose = f", now called {now}" if (now := name_of_weights(sha256)) else ""
+        warnings.warn(
+            f"{stimulus_set} holds {pluralize(n, 'item')} of {model} with other weights{whose}: the plan's are made beside "
+            "them; to go on with the others, name their model in the plan, or else another output",
+            AudioMetamerWarning,
+            stacklevel=3,
+        )
 
 
 class _Identified(msgspec.Struct):
@@ -170,13 +189,12 @@ class _Identified(msgspec.Struct):
     identity: Identity
 
 
-def _made_as(at: Path, identity: Identity) -> _Identified | None:
-    """Key and identity of the complete item in a folder if it is the same item; None if it is not."""
+def _identified(at: Path) -> _Identified | None:
+    """Key and identity of the complete item in a folder; None if it is not complete, or another version's."""
     try:
-        found = msgspec.json.decode((at / RECORD).read_bytes(), type=_Identified)
-    except (OSError, msgspec.MsgspecError):  # not complete, or another version's: not the same item
+        return msgspec.json.decode((at / RECORD).read_bytes(), type=_Identified)
+    except (OSError, msgspec.MsgspecError):
         return None
-    return found if found.identity.is_same(identity) else None
 
 
 def _format(model: Model) -> object:

@@ -5,15 +5,18 @@ from pathlib import Path
 
 from audiometamer.devices import choose_device
 from audiometamer.io.names import safe_name
-from audiometamer.models.cards import write_card
+from audiometamer.models.cards import read_card, write_card
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 from audiometamer.training import testing
+from audiometamer.training.copies import without_copies
+from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.finishing import tested
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.recordings import Recording
-from audiometamer.training.run import Progress
+from audiometamer.training.run import Progress, make_test_set
 from audiometamer.training.scores import MANY, Scores, TaskAnswers, group_columns, write_by_class, write_scores
+from audiometamer.training.selection import select
 from audiometamer.training.sources import open_sources
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
@@ -107,7 +110,10 @@ def retest(folder: Path, data: Sequence[str], *, device: str = "auto", progress:
         Called with the fraction done and a description of the current work.
     """
     model, recipe = load_folder(folder).to(choose_device(device)), read_recipe(folder / "recipe.toml")
-    assert model.card is not None
-    split = model.card.training.get("tested_on", "test")
-    tests = testing.prepare_test_set(model, open_sources(data), split=split, seed=recipe.seed)
-    write_card(folder, tested(model.card, model, tests, recipe, folder, progress=progress))
+    card = read_card(folder)
+    split = card.training.get("tested_on", "test")
+    recordings = select(without_copies(open_sources(data), lambda _: None), recipe.sources, by=recipe.balanced, seed=recipe.seed)
+    tasks = {task: ClassificationTask(tuple(labels), task in card.multi_label) for task, labels in card.labels.items()}
+    corpus = Corpus(recordings, tasks, sample_rate=card.sample_rate, splits=(split, "background"))
+    tests = make_test_set(recipe, corpus, split)
+    write_card(folder, tested(card, model, tests, recipe, folder, progress=progress))

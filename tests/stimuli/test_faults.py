@@ -185,6 +185,18 @@ def test_a_model_whose_weights_change_under_way_makes_nothing(tmp_path, with_car
     assert all(reported.format(folder=tmp_path / "small") in error.message for error in status.errors)
 
 
+def test_a_set_of_a_network_whose_name_has_gone_to_another(tmp_path):
+    """Its items stay; whoever runs the plan again is told so, once."""
+    path = write_plan(tmp_path, QUICK.replace("tiny_models:sound_model", "small"), n_clips=1)
+    write_model(tmp_path / "small", 0)
+    run(opened(path), device="cpu")
+    write_model(tmp_path / "small", 1)
+    with pytest.warns(AudioMetamerWarning, match=r"set holds 2 items of small with other weights: the plan's are made beside"):
+        run(opened(path), device="cpu")
+    assert sum(read_status(tmp_path / "set").layers["small"]["relu0"].values()) == 2
+    run(opened(path), device="cpu")
+
+
 def test_any_name_of_a_clip_will_do(tmp_path):
     names = ["zwölf Töne", "a b", "a_b", "x" * 200, "x" * 199 + "y", "ま" * 80, "#1 \"50%\" 'so'; $HOME", "-", "tab\there"]
     sound = 0.1 * np.random.default_rng(0).standard_normal(1000)
