@@ -65,8 +65,7 @@ def measure_splits(
     """
     splits = list(dict.fromkeys(splits))
     columns = group_columns([r for r in recordings if r.split in splits], groups)
-    scores: Scores = {}
-    by_group: Scores = {}
+    scores, by_group = Scores(), Scores()
     for k, split in enumerate(splits):
 
         def advance(done: float, message: str, k: int = k, split: str = split) -> None:
