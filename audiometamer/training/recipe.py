@@ -147,6 +147,8 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         6, epoch 7 sees the excerpts of epoch 1. Default 0: every epoch has excerpts of its own.
     precision : {"float32", "bfloat16"}
         Arithmetic of the convolutions and linear layers in training; tests are in float32. Default "float32".
+    initial : {"library", "he"}
+        Random initial weights: PyTorch's own, or those of He et al. (2015). Default "library".
     start_from : str, optional
         Name or folder of a model whose weights are the initial ones, where names and shapes agree. Default: random weights.
     training_front_end : dict
@@ -189,6 +191,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     adversary: Adversary | None = None
     cached_epochs: Annotated[int, Meta(ge=0)] = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    initial: Literal["library", "he"] = "library"
     start_from: str | None = None
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)

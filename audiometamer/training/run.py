@@ -32,7 +32,7 @@ from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_cu
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe
 from audiometamer.training.selection import source_of
-from audiometamer.training.starting import start_from
+from audiometamer.training.starting import draw_weights, start_from
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]
@@ -97,6 +97,8 @@ class TrainingRun:
         torch.manual_seed(recipe.seed)
         self.card = make_card(recipe, corpus.tasks)
         self.model = build_model(self.card).to(device)
+        if recipe.initial == "he":
+            draw_weights(self.model.network)
         if recipe.start_from is not None:
             start_from(self.model.network, recipe.start_from)
         front_end = build_model(make_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end

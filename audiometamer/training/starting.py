@@ -1,9 +1,29 @@
-"""Initial weights from another model."""
+"""Initial weights: drawn at random, or those of another model."""
 
 from torch import nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models.loading import load_model
+
+
+def draw_weights(network: nn.Module) -> None:
+    """Draw the weights of all convolutions and linear layers as He et al. (2015, equation 10) did; biases become zero.
+
+    The variance is 2 / fan-in, so that signals neither grow nor shrink from one ReLU layer to the next. PyTorch's own is
+    1 / (3 fan-in): without normalisation signals shrink by 0.4 at every layer, and many classes take long to learn.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(1000, 1000)
+    >>> draw_weights(layer)
+    >>> bool(0.99 < layer.weight.detach().var() * 500 < 1.01), bool(layer.bias.any())
+    (True, False)
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def start_from(network: nn.Module, name: str) -> list[str]:

@@ -7,7 +7,7 @@ import torch
 from tiny_training import RECIPE
 
 import audiometamer as am
-from audiometamer.training.starting import start_from
+from audiometamer.training.starting import draw_weights, start_from
 from audiometamer.training.train import train
 
 SHAPE = (20, 40)
@@ -15,6 +15,18 @@ SHAPE = (20, 40)
 
 def network(outputs, width=0.02):
     return am.networks.CochCNN9(outputs, width=width, cochleagram_shape=SHAPE)
+
+
+def test_drawn_weights_keep_the_size_of_signals():
+    """Through ten ReLU layers the mean square stays what it is (He et al. 2015); PyTorch's own weights shrink it to nothing."""
+    torch.manual_seed(0)
+    layers = [
+        layer for _ in range(10) for layer in (torch.nn.Conv2d(50, 50, 3, padding=1, padding_mode="circular"), torch.nn.ReLU())
+    ]
+    network, x = torch.nn.Sequential(*layers), torch.randn(4, 50, 12, 12)
+    assert network(x).square().mean() < 1e-3
+    draw_weights(network)
+    assert 0.5 < network(x).square().mean() / x.square().mean() * 2 < 2.5  # half of each normal output is cut off
 
 
 def test_what_fits_is_copied(monkeypatch):
