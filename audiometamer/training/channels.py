@@ -44,7 +44,7 @@ def room_response(
     Examples
     --------
     >>> response = room_response(np.random.default_rng(0), 20_000, reverberation=(0.3, 0.3), direct=(10, 10))
-    >>> float(response[0]), round(10 * np.log10(1 / np.square(response[1:]).sum()), 3)
+    >>> float(response[0]), round(float(10 * np.log10(1 / np.square(response[1:]).sum())), 2)
     (1.0, 10.0)
     """
     t60 = float(np.exp(rng.uniform(*np.log(reverberation))))
