@@ -31,6 +31,8 @@ class CochCNN9(nn.Module):
         `HannPool2d` (Feather et al. 2019). Shapes and state dict stay the same; among the layers, ``hannpool0`` and ``hannpool1``
         replace ``relu0`` and ``relu1``, which are at full rate. The average pool, neither a convolution nor a max-pool, stays as
         it is. Several times slower. Default False.
+    dropout : float
+        Proportion of the values behind ``relufc`` that are dropped in training. Default 0.5.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class CochCNN9(nn.Module):
         width: float = 1.0,
         cochleagram_shape: tuple[int, int] = (211, 390),
         reduced_aliasing: bool = False,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         c0, c1, c2, c3, c4, features = (round(n * width) for n in (96, 256, 512, 1024, 512, 4096))
@@ -81,7 +84,7 @@ class CochCNN9(nn.Module):
         rows, frames = (_ceil_div(n, 3 * 2 * 2 * 2 * 2) for n in cochleagram_shape)
         self.fullyconnected = nn.Linear(c4 * rows * frames, features)
         self.relufc = nn.ReLU()
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.classification = read_out(features, outputs)
 
         strided = ("hannpool0", "hannpool1") if reduced_aliasing else ("relu0", "relu1")

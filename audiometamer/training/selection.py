@@ -29,7 +29,7 @@ class SourceRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
         Relative frequency of its recordings among those of the same class. Default 1; with 0 none is learned from, backgrounds
         included, but it is tested on.
     at_most : int, optional
-        Maximum number of training recordings of each class of the balanced task. Default: all.
+        Maximum number of training recordings of each class of the recipe's first task. Default: all.
     synthetic : bool
         Whether its voices are synthetic; see `Recipe.synthetic_share`. Default False.
     """
@@ -43,15 +43,15 @@ class SourceRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
 Sources = Mapping[str, SourceRecipe]
 
 
-def select(recordings: Sequence[Recording], sources: Sources, *, by: str | None, seed: int) -> list[Recording]:
+def select(recordings: Sequence[Recording], sources: Sources, *, by: str, seed: int) -> list[Recording]:
     """The recordings with the labels that count, without those to learn from that have weight 0 or are beyond `at_most`.
 
     Parameters
     ----------
     recordings : sequence of Recording
     sources : mapping of str to SourceRecipe
-    by : str, optional
-        Task whose classes `SourceRecipe.at_most` counts. Default: each source is one class.
+    by : str
+        Task whose classes `SourceRecipe.at_most` counts.
     seed : int
         Random seed of the choice among too many recordings, which depends on their names only.
 
@@ -124,12 +124,12 @@ def _with_tasks(recording: Recording, sources: Sources) -> Recording:
     return replace(recording, labels={task: names for task, names in recording.labels.items() if task in tasks})
 
 
-def _too_many(recordings: Sequence[Recording], sources: Sources, by: str | None, seed: int) -> set[int]:
+def _too_many(recordings: Sequence[Recording], sources: Sources, by: str, seed: int) -> set[int]:
     """Numbers of the training recordings beyond `at_most` of their source and class."""
     groups: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
     for number, recording in enumerate(recordings):
         if recording.split == "train" and _settings(recording, sources).at_most is not None:
-            groups[source_of(recording), recording.labels.get(by, ()) if by else ()].append(number)
+            groups[source_of(recording), recording.labels.get(by, ())].append(number)
     left_out: set[int] = set()
     for (source, _), numbers in groups.items():
         limit = sources[source].at_most

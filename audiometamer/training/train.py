@@ -92,7 +92,7 @@ def _train(
     notify: Callable[[str], None],
 ) -> Path:
     recordings = without_copies(open_sources(data, notify), notify)
-    recordings = select(recordings, recipe.sources, by=recipe.balanced, seed=recipe.seed)
+    recordings = select(recordings, recipe.sources, by=next(iter(recipe.tasks)), seed=recipe.seed)
     tasks = _tasks(recipe, recordings)
     progress(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)

@@ -22,7 +22,7 @@ def paths(recordings):
 
 def test_a_source_counts_for_its_tasks_only():
     recordings = [file(1, "read", word="a", speaker="x"), file(2, "spoken", word="b", speaker="y")]
-    found = select(recordings, {"read": SourceRecipe(tasks=["word"])}, by=None, seed=0)
+    found = select(recordings, {"read": SourceRecipe(tasks=["word"])}, by="word", seed=0)
     assert [r.labels for r in found] == [{"word": ("a",)}, {"word": ("b",), "speaker": ("y",)}]
 
 
@@ -41,14 +41,14 @@ def test_at_most_so_many_of_each_class_and_source():
 
 def test_weight_zero_is_for_tests_only():
     recordings = [file(1, "x", word="a"), file(2, "x", "test", word="a"), file(3, "y", word="a"), file(4, "x", "background")]
-    assert paths(select(recordings, {"x": SourceRecipe(weight=0)}, by=None, seed=0)) == ["x/2.wav", "y/3.wav"]
+    assert paths(select(recordings, {"x": SourceRecipe(weight=0)}, by="word", seed=0)) == ["x/2.wav", "y/3.wav"]
 
 
 def test_a_source_that_does_not_exist():
     with pytest.raises(
         am.AudioMetamerError, match=r"^no recording has the source kokor, which the recipe names; there are kokoro$"
     ):
-        select([file(1, "kokoro")], {"kokor": SourceRecipe()}, by=None, seed=0)
+        select([file(1, "kokoro")], {"kokor": SourceRecipe()}, by="word", seed=0)
 
 
 def test_shares_of_synthetic_voices():
