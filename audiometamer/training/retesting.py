@@ -111,7 +111,9 @@ def retest(folder: Path, data: Sequence[str], *, device: str = "auto", progress:
     model, recipe = load_folder(folder).to(choose_device(device)), read_recipe(folder / "recipe.toml")
     card = read_card(folder)
     split = card.training.get("tested_on", "test")
-    recordings = select(without_copies(open_sources(data), lambda _: None), recipe.sources, by=recipe.balanced, seed=recipe.seed)
+    recordings = select(
+        without_copies(open_sources(data), lambda _: None), recipe.sources, by=next(iter(recipe.tasks)), seed=recipe.seed
+    )
     tasks = {task: ClassificationTask(tuple(labels), task in card.multi_label) for task, labels in card.labels.items()}
     corpus = Corpus(recordings, tasks, sample_rate=card.sample_rate, splits=(split, "background"))
     tests = make_test_set(recipe, corpus, split)
