@@ -21,7 +21,7 @@ from tiny_training import RECIPE
 import audiometamer as am
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.models.cards import read_card, write_card
-from audiometamer.training import finishing
+from audiometamer.training import finishing, synthetic_voices
 from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
 from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
 from audiometamer.training.recordings import AudioFile
@@ -316,6 +316,10 @@ def test_synthetic_voices(tmp_path):
     assert shutil.which("espeak-ng")
     training = list(training_utterances())
     assert len(training) == 16 * (24 + 84)
+    chosen = list(training_utterances(words=["sea", "shore"], each=5))
+    assert [u.word for u in chosen] == ["sea"] * 5 + ["shore"] * 5
+    assert len({u.name for u in chosen}) == 10
+    assert chosen == list(training_utterances(words=["sea", "shore"], each=5))
     shipped = list(shipped_utterances())
     assert [u.word for u in shipped[::2]] == list(WORDS)
     assert not {u.options for u in shipped} & {u.options for u in training}
@@ -323,6 +327,25 @@ def test_synthetic_voices(tmp_path):
         utterance.speak(tmp_path / "spoken.wav")
         samples, _ = soundfile.read(tmp_path / "spoken.wav")
         assert np.abs(samples).max() > 0.05
+
+
+def test_synthetic_voices_resume(tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("sea\nshore\n")
+    command = [str(tmp_path / "voices"), "--words", str(words), "--each", "3"]
+    made = []
+    for _ in range(2):
+        result = CliRunner().invoke(synthetic_voices.main, command)
+        assert result.exit_code == 0, result.output
+        made.append({path: path.stat().st_mtime_ns for path in (tmp_path / "voices").rglob("*.flac")})
+        missing = min(made[0])
+        missing.unlink()
+    assert len(made[0]) == 6
+    assert {path for path in made[0] if made[1][path] != made[0][path]} == {missing}
+    with (tmp_path / "voices" / "clips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["word"] for row in rows] == ["sea"] * 3 + ["shore"] * 3
+    assert {row["source"] for row in rows} <= {"flite", "espeak-ng"}
 
 
 def test_a_schedulers_signal_leaves_a_checkpoint(data, recipe, tmp_path):
