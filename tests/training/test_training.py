@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from tiny_training import RECIPE
 
