@@ -7,17 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from audiometamer.listening.design import (
-    CommonDesign,
-    Demonstration,
-    DesignCheck,
-    Gate,
-    PositiveInt,
-    ResponseFormat,
-    Seed,
-    check_unique,
-    read_common,
-)
+from audiometamer.listening.design import CommonDesign, DesignCheck, PositiveInt, ResponseFormat, Seed, check_unique, read_common
+from audiometamer.listening.gates import Demonstration, Gate
 from audiometamer.listening.tables import NonNegativeInt
 
 _EXAMPLES = Path(__file__).parent / "texts"  # a folder for each language

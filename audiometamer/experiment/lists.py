@@ -11,7 +11,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, Condition
 from audiometamer.experiment.design import Design
 from audiometamer.io.draws import Draws
-from audiometamer.listening.design import DEMONSTRATION_TRIALS
+from audiometamer.listening.gates import DEMONSTRATION_TRIALS
 from audiometamer.listening.trials import ARRANGEMENTS, TrialKind
 
 MOST_TRIALS = 400  # main trials of a listener (Feather et al. 2023): an hour

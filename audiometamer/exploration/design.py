@@ -28,7 +28,6 @@ from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.design import (
     CommonDesign,
     DesignCheck,
-    Headphones,
     Images,
     ResponseFormat,
     SoundSettings,
@@ -36,6 +35,7 @@ from audiometamer.listening.design import (
     failed,
     read_common,
 )
+from audiometamer.listening.gates import Headphones
 from audiometamer.psychophysics import (
     DECISION_MODELS,
     DEFAULT_TARGET,

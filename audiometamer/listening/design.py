@@ -1,11 +1,10 @@
 """The design of any listening test: task, playback, texts and questions, read from TOML and checked key by key."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,9 +14,10 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import problems_raised, read_toml
 from audiometamer.io.toml_problems import Problem
+from audiometamer.listening.gates import Gate, Headphones
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.sentences import SentenceCatalogue, read_catalogue, shipped_catalogue, shipped_file
-from audiometamer.listening.tables import LISTENER_COLUMNS, NonNegativeInt
+from audiometamer.listening.tables import LISTENER_COLUMNS
 from audiometamer.signals.presentation import PresentationSettings
 
 PositiveInt = Annotated[int, Meta(ge=1)]
@@ -28,7 +28,6 @@ Identifier = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
 Choice = Literal["typed", "choice", "abx", "odd-one-out"]
 INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # number of sounds of one trial
 TEXTS = ("consent", "instructions", "debriefing")
-DEMONSTRATION_TRIALS = 12  # of 400 main trials, with a minimum of 5 (Feather et al. 2023)
 
 
 class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -128,68 +127,6 @@ class Images(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     seconds: Annotated[float, Meta(gt=0, le=60)] = 0.5
     scale: PositiveInt | None = None
-
-
-class Gate(NamedTuple):
-    """A check that a listener must pass to continue: its trials, the right answers it needs, and what else happens."""
-
-    trials: int
-    minimum: int
-    otherwise: Literal["stop", "continue"]
-
-
-class Headphones(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The headphone check, before everything else.
-
-    Parameters
-    ----------
-    test : {"huggins", "antiphase", "none"}
-        Huggins pitch (Milne et al. 2021), or tones in antiphase (Woods et al. 2017). Default "huggins".
-    trials : int
-        Number of trials, at most 1000. Default 6.
-    minimum : int
-        Number of right answers needed to pass. Default 5.
-    otherwise : {"stop", "continue"}
-        Action for a listener with fewer. Default "stop".
-    """
-
-    test: Literal["huggins", "antiphase", "none"] = "huggins"
-    trials: Annotated[int, Meta(ge=1, le=1000)] = 6
-    minimum: NonNegativeInt = 5
-    otherwise: Literal["stop", "continue"] = "stop"
-
-    @property
-    def gate(self) -> Gate:
-        """What a listener must reach."""
-        return Gate(self.trials, self.minimum, self.otherwise)
-
-
-class Demonstration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Trials without feedback, which show whether the listener has understood the task.
-
-    Parameters
-    ----------
-    trials : int, optional
-        Number of trials. Default: 12, as in Feather et al. (2023), or fewer where words are few.
-    conditions : {"natural", "all"}
-        Conditions of its trials. Default "natural".
-    minimum : int, optional
-        Number of right answers needed to pass. Default: five of twelve.
-    otherwise : {"stop", "continue"}
-        Action for a listener with fewer. Default "stop".
-    """
-
-    trials: NonNegativeInt | None = None
-    conditions: Literal["natural", "all"] = "natural"
-    minimum: NonNegativeInt | None = None
-    otherwise: Literal["stop", "continue"] = "stop"
-
-    @property
-    def gate(self) -> Gate:
-        """What a listener must reach; of twelve trials, where their number is open."""
-        trials = DEMONSTRATION_TRIALS if self.trials is None else self.trials
-        minimum = math.ceil(trials * 5 / DEMONSTRATION_TRIALS) if self.minimum is None else self.minimum
-        return Gate(trials, minimum, self.otherwise)
 
 
 class Breaks(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

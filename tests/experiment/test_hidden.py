@@ -20,7 +20,8 @@ from audiometamer.experiment.reading import read_experiment
 from audiometamer.experiment.sounds import Stimulus
 from audiometamer.io.draws import Draws, keyed_draws, read_key
 from audiometamer.listening.building import check_trials, headphone_checks
-from audiometamer.listening.design import Demonstration, Headphones, ResponseFormat
+from audiometamer.listening.design import ResponseFormat
+from audiometamer.listening.gates import Demonstration, Headphones
 from audiometamer.listening.headphones import huggins
 from audiometamer.listening.session import session_of
 from audiometamer.listening.state import ListenerState

@@ -13,7 +13,8 @@ from audiometamer.experiment.available import NATURAL_CONDITION, Condition
 from audiometamer.experiment.design import Catch, Design, Practice
 from audiometamer.experiment.lists import Words, draw_alternatives, draw_trials, independent_draws, latin_square, with_numbers
 from audiometamer.io.draws import Draws
-from audiometamer.listening.design import Demonstration, ResponseFormat
+from audiometamer.listening.design import ResponseFormat
+from audiometamer.listening.gates import Demonstration
 from audiometamer.listening.trials import ARRANGEMENTS, interval_order
 
 DRAWS = Draws(0, b"lists")

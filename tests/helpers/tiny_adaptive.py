@@ -16,8 +16,9 @@ from audiometamer.io.files import json_text, write_private, write_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.adaptive import CompletedTrial, DecidedTrial, TrialRequest
-from audiometamer.listening.design import TEXTS, CommonDesign, Headphones, ResponseFormat, Texts, read_common
+from audiometamer.listening.design import TEXTS, CommonDesign, ResponseFormat, Texts, read_common
 from audiometamer.listening.folder import Experiment, read_lists
+from audiometamer.listening.gates import Headphones
 from audiometamer.listening.trials import KeyEntry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import PresentationSettings, write_pcm
 

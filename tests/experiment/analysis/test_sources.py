@@ -9,8 +9,8 @@ from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.recognition import recognised_in
 from audiometamer.experiment.analysis.sources import AnalysisFiles, AnalysisSources, RequestedRules, layer_orders
 from audiometamer.experiment.design import Design
-from audiometamer.listening.design import Demonstration, Headphones
 from audiometamer.listening.exclusions import ExclusionRules
+from audiometamer.listening.gates import Demonstration, Headphones
 from audiometamer.listening.tables import ListenerRow, write_listeners, write_trials
 
 
