@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiometamer.devices import free_memory
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.signals.resampling import resample
 from audiometamer.training.mixing import Backgrounds, Pool
@@ -20,7 +21,7 @@ from audiometamer.training.recordings import SPLITS, Recording, Samples
 
 MISSING = -1  # class number of a recording without a label
 HELD_OUT = 0.2  # fraction of the backgrounds, from the end, that is reserved for tests
-MEMORY = 4e9  # bytes
+_MEMORY_SHARE = 0.4  # of the free memory
 
 Targets = dict[str, NDArray[np.generic]]
 
@@ -96,7 +97,7 @@ class Corpus:
     splits : sequence of str
         Splits to load. Default: all.
     memory : float
-        Maximum bytes of samples kept in memory; larger sets are read from their files each time. Default 4e9.
+        Maximum bytes of samples kept in memory; larger sets are read from their files each time. Default: 0.4 of what is free.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Corpus:
         *,
         sample_rate: int,
         splits: Sequence[str] = SPLITS,
-        memory: float = MEMORY,
+        memory: float | None = None,
     ) -> None:
         self.tasks, self.sample_rate = dict(tasks), sample_rate
         self.all_recordings = recordings
@@ -118,6 +119,7 @@ class Corpus:
         backgrounds = self.recordings.pop("background", [])
         self.recordings["voices"] = [r for r in backgrounds if "speaker" in r.labels]
         self.recordings["noises"] = [r for r in backgrounds if "speaker" not in r.labels]
+        memory = _MEMORY_SHARE * free_memory(torch.device("cpu")) if memory is None else memory
         kept = _fits([r for found in self.recordings.values() for r in found], memory / (4 * sample_rate))
         self.waveforms = {name: Waveforms(found, sample_rate, kept=kept) for name, found in self.recordings.items()}
 
