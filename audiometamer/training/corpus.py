@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
