@@ -33,6 +33,11 @@ class CochleagramCache:
             digest.update(hashlib.sha256(setting).digest())
         self.folder = folder / digest.hexdigest()[:16]
 
+    @property
+    def n_batches(self) -> int:
+        """Number of batches that are kept."""
+        return sum(1 for _ in self.folder.glob("*/*.npz"))
+
     def load(self, key: str) -> TrainingBatch | None:
         """A batch; None if it is not there yet.
 
@@ -49,7 +54,9 @@ class CochleagramCache:
                 arrays = {name: torch.from_numpy(found[name]) for name in found}
             cochleagrams = arrays.pop(_COCHLEAGRAMS).float()
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise AudioMetamerError(f"{path} is not a batch of cochleagrams; delete it, and it is made again") from error
+            raise AudioMetamerError(
+                f"{path} is not a batch of cochleagrams; delete it, or {self.folder}, and what is missing is made again"
+            ) from error
         return TrainingBatch(torch.empty(0), arrays, cochleagrams)
 
     def save(self, key: str, batch: TrainingBatch, cochleagrams: Tensor) -> Tensor:
@@ -57,7 +64,6 @@ class CochleagramCache:
         half = cochleagrams.half()
         arrays = {_COCHLEAGRAMS: half, **batch.targets}
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **{name: tensor.cpu().numpy() for name, tensor in arrays.items()})
         return half.to(cochleagrams.dtype)

@@ -7,7 +7,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=1000)]
 
 
 class Masking(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):

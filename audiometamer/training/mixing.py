@@ -19,6 +19,7 @@ from audiometamer.training.recordings import Samples
 Share = Annotated[float, Meta(ge=0, le=1)]
 Decibels = Annotated[float, Meta(ge=-200, le=200)]
 Positive = Annotated[float, Meta(gt=0)]
+Reverberation = Annotated[float, Meta(gt=0, le=20)]  # s
 
 KINDS: Mapping[str, float] = {"babble": 2, "speech_shaped": 1, "noise": 1, "pink": 1}
 N_VOICES = (1, 6)
@@ -294,7 +295,7 @@ class Augmentation:
     jitter: Annotated[float, Meta(ge=0, le=10)] = 0.0
     neighbours: Share = 0.0
     room: Share = 0.0
-    reverberation: tuple[Positive, Positive] = (0.1, 0.5)
+    reverberation: tuple[Reverberation, Reverberation] = (0.1, 0.5)
     direct: tuple[Decibels, Decibels] = (0.0, 15.0)
     codec: Share = 0.0
     codecs: dict[str, Annotated[float, Meta(ge=0)]] = field(default_factory=lambda: {"VORBIS": 6.0, "OPUS": 1.0})

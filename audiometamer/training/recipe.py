@@ -1,7 +1,7 @@
 """Recipes for training: TOML files, checked."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,9 +41,9 @@ class TaskRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """
 
     labels: list[str] | None = None
-    weight: float = 1.0
+    weight: Annotated[float, Meta(ge=0)] = 1.0
     multi: bool = False
-    smoothing: Share = 0.0
+    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 
 class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -244,13 +244,21 @@ def read_recipe(path: Path) -> Recipe:
         recipe = msgspec.convert(content, Recipe)
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise AudioMetamerError(f"{path} is not a recipe: {first_line(error)}") from error
+    if problem := next(_problems(recipe), None):
+        raise AudioMetamerError(f"{path} is not a recipe: {problem}")
+    return recipe
+
+
+def _problems(recipe: Recipe) -> Iterator[str]:
+    """What does not fit together."""
     if not recipe.tasks:
-        raise AudioMetamerError(f"{path} is not a recipe: it names no task; add [tasks.word]")
+        yield "it names no task; add [tasks.word]"
     if recipe.cached_epochs and recipe.adversary and recipe.adversary.at == "waveform":
-        raise AudioMetamerError(f"{path} is not a recipe: cached_epochs keeps cochleagrams, but the adversary is at the waveform")
+        yield "cached_epochs keeps cochleagrams, but the adversary is at the waveform"
     for name, task in recipe.tasks.items():
         if not name or "." in name or hasattr(nn.ModuleDict, name):  # read-outs are modules of these names
-            raise AudioMetamerError(f"{path} is not a recipe: a task cannot be called {name!r}; choose another name")
+            yield f"a task cannot be called {name!r}; choose another name"
         if task.labels is not None and len(set(task.labels)) < len(task.labels):
-            raise AudioMetamerError(f"{path} is not a recipe: task {name} lists a label twice")
-    return recipe
+            yield f"task {name} lists a label twice"
+    if recipe.synthetic_share is not None and not any(source.synthetic for source in recipe.sources.values()):
+        yield f"synthetic_share is {recipe.synthetic_share:g}, but no source is synthetic: set it below [sources.NAME]"

@@ -90,7 +90,8 @@ class TrainingRun:
         self.training_set = make_training_set(recipe, corpus, balanced=recipe.balanced)
         if self.training_set.batches_per_epoch < 1:
             raise AudioMetamerError(
-                f"batch_size is {recipe.batch_size}, but there are {len(self.training_set)} recordings in all"
+                f"batch_size is {recipe.batch_size}, but there are {len(self.training_set)} "
+                f"{'recordings in all' if recipe.excerpts is None else 'excerpts in an epoch'}"
             )
         if recipe.batch_size % group.count:
             raise AudioMetamerError(f"batch_size is {recipe.batch_size}; {group.count} processes cannot share it equally")
@@ -99,8 +100,7 @@ class TrainingRun:
         self.model = build_model(self.card).to(device)
         if recipe.initial == "he":
             draw_weights(self.model.network)
-        if recipe.start_from is not None:
-            start_from(self.model.network, recipe.start_from)
+        self.random_weights = [] if recipe.start_from is None else start_from(self.model.network, recipe.start_from)
         front_end = build_model(make_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
         assert front_end is not None
         if group.count > 1:
@@ -200,11 +200,16 @@ class TrainingRun:
             return 0.0
         start = time.monotonic()
         batch = self.training_set.batch(0, 0, share=self.batches.share)
-        preparation, step = time.monotonic() - start, self._seconds_of_a_step(batch)
-        made = min(left, self.recipe.cached_epochs * per_epoch) if self.recipe.cached_epochs else left
+        preparation, step, made = time.monotonic() - start, self._seconds_of_a_step(batch), left
+        steps = left * step
+        if (cache := self.batches.cache) is not None:
+            made = min(left, max(self.recipe.cached_epochs * per_epoch - cache.n_batches // self.group.count, 0))
+            with torch.no_grad():
+                cochleagrams = self.inputs.front_end(batch.sounds.to(self.device))
+            steps = made * step + (left - made) * self._seconds_of_a_step(batch._replace(cochleagrams=cochleagrams))
         if self.device.type == "cpu":  # the same cores prepare the batches
-            return (left * step + made * preparation / (max(workers, 0) + 1)) / 3600
-        return max(left * step, made * preparation / max(workers, 1)) / 3600
+            return (steps + made * preparation / (workers + 1)) / 3600
+        return max(steps, made * preparation / max(workers, 1)) / 3600
 
     def _seconds_of_a_step(self, batch: TrainingBatch) -> float:
         """The time of the second of two steps, which are then undone."""

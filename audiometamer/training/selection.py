@@ -16,6 +16,7 @@ from audiometamer.training.recordings import AudioFile, AudioPart, Recording
 
 SOURCE = "source"  # the column of clips.csv
 _LEARNED = ("train", "background")  # splits that a network learns from
+_FEWEST_NATURAL = 2  # sounds, for a null distribution of pairs
 
 
 class SourceRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
@@ -29,7 +30,8 @@ class SourceRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
         Relative frequency of its recordings among those of the same class. Default 1; with 0 none is learned from, backgrounds
         included, but it is tested on.
     at_most : int, optional
-        Maximum number of training recordings of each class of the recipe's first task. Default: all.
+        Maximum number of training recordings of each class of the recipe's first task; those without a label of it all
+        count. Default: all.
     synthetic : bool
         Whether its voices are synthetic; see `Recipe.synthetic_share`. Default False.
     """
@@ -58,12 +60,13 @@ def select(recordings: Sequence[Recording], sources: Sources, *, by: str, seed: 
     Raises
     ------
     AudioMetamerError
-        If no recording is of one of the sources.
+        If no recording is of one of the sources, or none has a label of one of the tasks that a source counts for.
     """
     found = {source_of(r) for r in recordings}
     if missing := sorted(sources.keys() - found):
         names = ", ".join(sorted(found - {""})) or "none (there is no column source)"
         raise AudioMetamerError(f"no recording has the source {', '.join(missing)}, which the recipe names; there are {names}")
+    _check_tasks(recordings, sources)
     limited = [_with_tasks(r, sources) for r in recordings]
     left_out = _too_many(limited, sources, by, seed)
     return [
@@ -108,6 +111,22 @@ def weights(
     return found
 
 
+def check_natural(recordings: Sequence[Recording], sources: Sources) -> None:
+    """Raise if too few training recordings are natural for a null distribution.
+
+    Raises
+    ------
+    AudioMetamerError
+        If fewer than two are.
+    """
+    natural = sum(not _settings(r, sources).synthetic for r in recordings)
+    if natural < _FEWEST_NATURAL:
+        raise AudioMetamerError(
+            f"{natural} of {len(recordings)} training recordings are of sources that are not synthetic; the null distribution "
+            f"needs {_FEWEST_NATURAL} or more"
+        )
+
+
 def source_of(recording: Recording) -> str:
     """The source of a recording; empty if its data set names none."""
     return recording.groups.get(SOURCE, "")
@@ -115,6 +134,16 @@ def source_of(recording: Recording) -> str:
 
 def _settings(recording: Recording, sources: Sources) -> SourceRecipe:
     return sources.get(source_of(recording), SourceRecipe())
+
+
+def _check_tasks(recordings: Sequence[Recording], sources: Sources) -> None:
+    known = {task for recording in recordings for task in recording.labels}
+    for name, source in sources.items():
+        if unknown := sorted(set(source.tasks or ()) - known):
+            raise AudioMetamerError(
+                f"source {name} counts for task {', '.join(unknown)}, of which no recording has a label; the data have labels "
+                f"of task {', '.join(sorted(known)) or 'none'}"
+            )
 
 
 def _with_tasks(recording: Recording, sources: Sources) -> Recording:
@@ -128,8 +157,9 @@ def _too_many(recordings: Sequence[Recording], sources: Sources, by: str, seed: 
     """Numbers of the training recordings beyond `at_most` of their source and class."""
     groups: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
     for number, recording in enumerate(recordings):
-        if recording.split == "train" and _settings(recording, sources).at_most is not None:
-            groups[source_of(recording), recording.labels.get(by, ())].append(number)
+        classes = recording.labels.get(by, ())
+        if recording.split == "train" and classes and _settings(recording, sources).at_most is not None:
+            groups[source_of(recording), classes].append(number)
     left_out: set[int] = set()
     for (source, _), numbers in groups.items():
         limit = sources[source].at_most

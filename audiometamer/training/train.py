@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from audiometamer.devices import choose_device, isolated_rng
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.files import atomic_write, holds_only_zeros
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.training.copies import without_copies
@@ -17,10 +18,11 @@ from audiometamer.training.recipe import Recipe, read_recipe
 from audiometamer.training.recordings import Recording
 from audiometamer.training.run import COCHLEAGRAMS, Progress, TrainingRun, existing_checkpoints
 from audiometamer.training.scores import group_columns
-from audiometamer.training.selection import select
+from audiometamer.training.selection import check_natural, select
 from audiometamer.training.sources import open_sources
 
 _OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events", COCHLEAGRAMS)  # a run's files besides checkpoints and the model
+_LISTED = 5  # tensors
 
 
 def train(
@@ -71,6 +73,8 @@ def train(
         If the recipe or the data are invalid, a loss is not finite, or `out` holds something else.
     """
     recipe, out = read_recipe(recipe_path), Path(out)
+    if cache is not None and not recipe.cached_epochs:
+        warnings.warn(f"{recipe_path} has no cached_epochs, so {cache} is not used", AudioMetamerWarning, stacklevel=2)
     if not is_first_process():
         return _train(recipe, data, out, device, workers, cache, _silent, _silent)
     _check_folder(out, recipe_path)
@@ -97,14 +101,19 @@ def _train(
     progress(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
     corpus.check_classes()
+    check_natural(corpus.recordings["train"], recipe.sources)
     split = _test_split(corpus)
     corpus.warn_of_unknown_labels(split)
     group_columns(corpus.recordings[split], recipe.groups)  # a mistake is reported before the training, not after it
     chosen = choose_device(device)
     with processes(chosen) as group, isolated_rng(chosen):
         run = TrainingRun(recipe, corpus, out, chosen, group, progress, cache=cache)
+        if own := run.random_weights:
+            names = ", ".join(own[:_LISTED]) + (", …" if len(own) > _LISTED else "")
+            notify(f"note: {len(own)} tensors begin with random weights, because {recipe.start_from} has none that fit: {names}")
         progress(0.0, "measuring the speed")
-        notify(f"about {_duration(run.foretell(workers))} of training: {len(run.training_set)} excerpts, {recipe.epochs} epochs")
+        if hours := run.foretell(workers):
+            notify(f"about {_duration(hours)} of training: {len(run.training_set)} excerpts, {recipe.epochs} epochs")
         hours = run.fit(workers)
         if group.is_first:
             finish(run, split, hours)
@@ -114,7 +123,8 @@ def _train(
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{max(round(60 * hours), 1)} minutes"
+    minutes = max(round(60 * hours), 1)
+    return f"{hours:.1f} hours" if minutes >= 60 else f"{minutes} minute{'s' * (minutes > 1)}"
 
 
 def _silent(*_: object) -> None:
@@ -151,6 +161,7 @@ def _tasks(recipe: Recipe, recordings: Sequence[Recording]) -> dict[str, Classif
             known_tasks = ", ".join(sorted({task for recording in recordings for task in recording.labels})) or "none"
             raise AudioMetamerError(
                 f"task {name} has {len(labels)} classes in split 'train'; the data have labels of task {known_tasks}"
+                f"{', without what [sources] of the recipe leaves out' if recipe.sources else ''}"
             )
         tasks[name] = ClassificationTask(tuple(labels), task.multi)
     return tasks

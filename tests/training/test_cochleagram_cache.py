@@ -35,5 +35,21 @@ def test_a_broken_file_is_named(tmp_path):
     cache.save("0/1", BATCH, COCHLEAGRAMS)
     (path,) = tmp_path.rglob("*.npz")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(am.AudioMetamerError, match=r"1\.npz is not a batch of cochleagrams; delete it, and it is made again$"):
+    with pytest.raises(
+        am.AudioMetamerError, match=r"1\.npz is not a batch of cochleagrams; delete it, or .*, and what is missing"
+    ):
         cache.load("0/1")
+
+
+def test_a_cache_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(am.AudioMetamerError, match=r"^could not write .*1\.npz: "):
+        CochleagramCache(tmp_path / "file", []).save("0/1", BATCH, COCHLEAGRAMS)
+
+
+def test_the_number_of_batches(tmp_path):
+    cache = CochleagramCache(tmp_path, [])
+    assert cache.n_batches == 0
+    cache.save("0/1", BATCH, COCHLEAGRAMS)
+    cache.save("1/1", BATCH, COCHLEAGRAMS)
+    assert cache.n_batches == 2

@@ -7,7 +7,7 @@ import pytest
 
 import audiometamer as am
 from audiometamer.training.recordings import AudioFile
-from audiometamer.training.selection import SourceRecipe, select, weights
+from audiometamer.training.selection import SourceRecipe, check_natural, select, weights
 
 
 def file(number, source, split="train", **labels):
@@ -37,6 +37,27 @@ def test_at_most_so_many_of_each_class_and_source():
     assert paths(select(recordings[::-1], {"x": SourceRecipe(at_most=3)}, by="word", seed=0)) == paths(found)[::-1]
     other = select(recordings, {"x": SourceRecipe(at_most=3)}, by="word", seed=1)
     assert paths(other) != paths(found)
+
+
+def test_at_most_leaves_recordings_without_a_class_alone():
+    """Sentences of a speaker beside words: they are no class of the first task."""
+    recordings = [file(k, "x", speaker="a") for k in range(5)] + [file(k, "x", word="w") for k in range(5, 10)]
+    found = select(recordings, {"x": SourceRecipe(at_most=1)}, by="word", seed=0)
+    assert [r.labels.get("word") for r in found] == [None] * 5 + [("w",)]
+
+
+def test_a_task_that_no_recording_has():
+    with pytest.raises(
+        am.AudioMetamerError, match=r"^source x counts for task wrod, of which no recording has a label; .* word$"
+    ):
+        select([file(1, "x", word="a")], {"x": SourceRecipe(tasks=["wrod"])}, by="word", seed=0)
+
+
+def test_a_null_distribution_needs_natural_sounds():
+    recordings = [file(k, "xxy"[k], word="a") for k in range(3)]
+    check_natural(recordings, {"y": SourceRecipe(synthetic=True)})
+    with pytest.raises(am.AudioMetamerError, match=r"^1 of 3 training recordings are of sources that are not synthetic"):
+        check_natural(recordings, {"x": SourceRecipe(synthetic=True)})
 
 
 def test_weight_zero_is_for_tests_only():

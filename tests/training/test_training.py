@@ -182,6 +182,13 @@ def test_nothing_is_overwritten(unbroken, data, recipe, tmp_path):
         ("epochs = 2", "epoch = 2", "is not a recipe: .*unknown field"),
         ("epochs = 2", "epochs = 0", "is not a recipe: Expected `int` >= 1 - at `.*epochs`"),
         ("batch_size = 4", "batch_size = 400", "batch_size is 400, but there are 13 recordings in all"),
+        ("epochs = 2", "epochs = 2\nexcerpts = 3", "batch_size is 4, but there are 3 excerpts in an epoch"),
+        (
+            "[data]",
+            "[sources.here]\nsynthetic = true\n[sources.there]\nsynthetic = true\n[data]",
+            "0 of 13 training recordings are",
+        ),
+        ("[data]", "[sources.here]\nweight = 0\n[sources.there]\nweight = 0\n[data]", r"0 classes .*, without what \[sources\]"),
         ('"high"]', '"high", "middle"]', "no recording of split 'train' has the word middle"),
         ("[tasks.speaker]", "[tasks.singer]", "task singer has 0 classes in split 'train'; the data have labels of task "),
         ('balanced = "speaker"', 'balanced = "sounds"', "balanced is 'sounds'; it must be one of the tasks with one label"),
@@ -506,6 +513,11 @@ def test_a_trained_model_is_tested_again(unbroken, data, tmp_path):
         ("gain = [-3.0, 3.0]", "gain = [-3.0, 300.0]", "`float` <= 200.0"),
         ("epochs = 2", "epochs = 2\ntest_snrs = [0.0, -1e14]", "`float` >= -200.0"),
         ("epochs = 2", f"epochs = 2\nseed = {2**31}", "`int` <= 2147483647"),
+        ("epochs = 2", "epochs = 2\nsynthetic_share = 0.5", "synthetic_share is 0.5, but no source is synthetic"),
+        ("weight = 0.5", "weight = -1.0", "`float` >= 0.0"),
+        ("weight = 0.5", "smoothing = 1.0", "`float` < 1.0"),
+        ("[data]", "[masking]\nbands = 100000\n[data]", "`int` <= 1000"),
+        ("quiet = 0.2", "reverberation = [1.0, 10000.0]", "`float` <= 20.0"),
         ("epochs = 2", f"epochs = 2\nx = {'[' * 3000}{']' * 3000}", "it is nested too deeply"),
     ],
 )
@@ -542,7 +554,7 @@ def test_cochleagrams_are_made_once_for_all_epochs_and_all_recipes(cached_recipe
     first = train(cached_recipe, [str(data)], tmp_path / "first", workers=0, cache=tmp_path / "cache", notify=lines.append)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
     assert len(kept) == 3
-    assert any(line.startswith("about 1 minutes of training: 12 excerpts, 3 epochs") for line in lines)
+    assert any(line.startswith("about 1 minute of training: 12 excerpts, 3 epochs") for line in lines)
     other = tmp_path / "other.toml"
     other.write_text(CACHED.replace("width = 0.02", "width = 0.03"))
     train(other, [str(data)], tmp_path / "other", workers=1, cache=tmp_path / "cache")
@@ -550,6 +562,23 @@ def test_cochleagrams_are_made_once_for_all_epochs_and_all_recipes(cached_recipe
     again = train(cached_recipe, [str(data)], tmp_path / "again", workers=0)  # in a cache of its own, which is deleted
     assert (again / "weights.safetensors").read_bytes() == (first / "weights.safetensors").read_bytes()
     assert not (again / "cochleagrams").exists()
+
+
+def test_a_cache_that_is_not_used(recipe, data, tmp_path):
+    with pytest.warns(am.AudioMetamerWarning, match=r"recipe.toml has no cached_epochs, so .*cache is not used"):
+        train(recipe, [str(data)], tmp_path / "model", workers=0, cache=tmp_path / "cache")
+
+
+def test_what_start_from_leaves_random_is_told(unbroken, recipe, data, tmp_path):
+    """The read-out of a further task."""
+    lines = []
+    start = f'epochs = 1\nstart_from = "{unbroken}"'
+    recipe.write_text(RECIPE.replace("epochs = 2", start).replace("[network]", "[tasks.age]\nmulti = true\n[network]"))
+    train(recipe, [str(data)], tmp_path / "model", workers=0, notify=lines.append)
+    (line,) = (line for line in lines if line.startswith("note: "))
+    assert line == (
+        f"note: 2 tensors begin with random weights, because {unbroken} has none that fit: classification.age.weight, classification.age.bias"
+    )
 
 
 def test_a_cached_run_resumes_to_the_same_weights(cached_recipe, data, tmp_path):
