@@ -576,9 +576,8 @@ def test_what_start_from_leaves_random_is_told(unbroken, recipe, data, tmp_path)
     recipe.write_text(RECIPE.replace("epochs = 2", start).replace("[network]", "[tasks.age]\nmulti = true\n[network]"))
     train(recipe, [str(data)], tmp_path / "model", workers=0, notify=lines.append)
     (line,) = (line for line in lines if line.startswith("note: "))
-    assert line == (
-        f"note: 2 tensors begin with random weights, because {unbroken} has none that fit: classification.age.weight, classification.age.bias"
-    )
+    assert line.startswith(f"note: 2 tensors begin with random weights, because {unbroken} has none that fit: ")
+    assert line.endswith("classification.age.weight, classification.age.bias")
 
 
 def test_a_cached_run_resumes_to_the_same_weights(cached_recipe, data, tmp_path):
