@@ -100,7 +100,6 @@ class TrainingRun:
         self.model = build_model(self.card).to(device)
         if recipe.initial == "he":
             draw_weights(self.model.network)
-        self.random_weights = [] if recipe.start_from is None else start_from(self.model.network, recipe.start_from)
         front_end = build_model(make_card(recipe, corpus.tasks, **recipe.training_front_end)).front_end
         assert front_end is not None
         if group.count > 1:
@@ -114,6 +113,9 @@ class TrainingRun:
         self.state = RunState()
         self._broken: list[Path] = []  # checkpoints to set aside once another is written
         self._resume()
+        self.random_weights: list[str] = []
+        if recipe.start_from is not None and self.state == RunState():  # a resumed run does not need the other model
+            self.random_weights = start_from(self.model.network, recipe.start_from)
         position = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
         if float(group.total(position)) != group.count * float(position):
             raise AudioMetamerError(f"the processes find different checkpoints in {out}; they must share this folder")

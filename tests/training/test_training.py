@@ -593,6 +593,21 @@ def test_what_start_from_leaves_random_is_told(unbroken, recipe, data, tmp_path)
     assert line.endswith("classification.age.weight, classification.age.bias")
 
 
+def test_a_run_resumes_without_the_model_that_it_started_from(unbroken, recipe, data, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "first")
+    recipe.write_text(RECIPE.replace("epochs = 2", f'epochs = 2\nstart_from = "{tmp_path / "first"}"'))
+
+    def stop(done, message):
+        if message.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, [str(data)], tmp_path / "model", workers=0, progress=stop)
+    shutil.rmtree(tmp_path / "first")
+    train(recipe, [str(data)], tmp_path / "model", workers=0)
+    assert (tmp_path / "model" / "model.toml").exists()
+
+
 def test_a_cached_run_resumes_to_the_same_weights(cached_recipe, data, tmp_path):
     whole = train(cached_recipe, [str(data)], tmp_path / "whole", workers=0)
 
