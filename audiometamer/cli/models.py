@@ -67,9 +67,11 @@ def _in_quiet(task: str, score: Mapping[str, Any]) -> str:
 def _print_details(card: Card) -> None:
     for task, doubt in card.doubt.items():
         others = (
-            f"; so do {100 - doubt.percent:.0f} % of {doubt.others} test clips of others" if doubt.percent is not None else ""
+            f"; so do {100 - doubt.percent:.0f} % of {doubt.others} test clips of other {task}s"
+            if doubt.percent is not None
+            else ""
         )
-        click.echo(paragraph(f"95 % of the {task}s that it labels correctly reach a probability of {doubt.below:.3f}{others}"))
+        click.echo(paragraph(f"95 % of the {task}s that it labels correctly reach a probability of {doubt.below:.3f}{others}."))
     for name, about in card.data.items():
         click.echo(paragraph(f"Data: {name}: {about}"))
     if card.accuracy:

@@ -61,7 +61,7 @@ def finish(run: TrainingRun, split: str, hours: float) -> None:
         "machine": f"{run.group.count} × {describe(run.device)}" if run.group.count > 1 else describe(run.device),
         "clips": len(run.training_set.recordings),
         "tested_on": split,
-        **({} if recipe.start_from is None else {"started_from": recipe.start_from}),
+        **({} if recipe.start_from is None else {"started_from": Path(recipe.start_from).name}),
     }
     write_card(out, card)
     for checkpoint in existing_checkpoints(out):

@@ -6,6 +6,7 @@ voices at their default speed, absent from the training clips.
 """
 
 import random
+import re
 import shutil
 import subprocess
 import tempfile
@@ -30,8 +31,9 @@ SHIPPED_VOICES = ("slt", "rms")
 _FLITE_VOICES = ("awb", "kal16", "rms", "slt")
 _ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 _ESPEAK_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "croak")
-# The programs' licences according to Debian; the speech that they produce is unrestricted.
+_WORD = re.compile(r"\w+(['’-]\w+)*['’]?")  # nothing that a program takes for an option, or a file system for a folder
 _COLUMNS = ("path", "word", "voice", "program", "licence", "split", "source")
+# The programs' licences according to Debian; the speech that they produce is unrestricted.
 _LICENCES = {"flite": "BSD-like (Carnegie Mellon University)", "espeak-ng": "GPL-3+"}
 
 
@@ -111,10 +113,10 @@ def main(out: Path, shipped: bool, seed: int, words: Path | None, each: int | No
     for program in ("flite", "espeak-ng"):
         if shutil.which(program) is None:
             raise click.ClickException(f"{program} is not installed; on Debian: apt-get install flite espeak-ng")
+    chosen = WORDS if words is None else _read_words(words)
     out.mkdir(parents=True, exist_ok=True)
     rows, split = [], "test" if shipped else "train"
     with tempfile.TemporaryDirectory() as folder:
-        chosen = WORDS if words is None else read_unicode(words).split()
         for utterance in shipped_utterances() if shipped else training_utterances(seed, words=chosen, each=each):
             path = Path(f"{utterance.name}.flac") if shipped else Path(utterance.word) / f"{utterance.name}.flac"
             if not (out / path).exists():
@@ -126,6 +128,19 @@ def main(out: Path, shipped: bool, seed: int, words: Path | None, each: int | No
             rows.append([path, utterance.word, utterance.voice, utterance.program, _LICENCES[utterance.program], split])
     columns = _COLUMNS[:-1] if shipped else _COLUMNS
     write_table(out / "clips.csv", columns, [dict(zip(columns, [*row, row[3]], strict=False)) for row in rows])
+
+
+def _read_words(path: Path) -> list[str]:
+    """The words in a file, each once."""
+    words = list(dict.fromkeys(line.strip() for line in read_unicode(path).splitlines() if line.strip()))
+    if not words:
+        raise click.UsageError(f"{path} holds no words; write one a line")
+    for word in words:
+        if not _WORD.fullmatch(word):
+            raise click.UsageError(
+                f"{path} holds {word!r}; a word has letters, digits, and inside it - ' or _ (spoken as a space)"
+            )
+    return words
 
 
 def _convert(spoken: Path, path: Path, *, shipped: bool) -> None:

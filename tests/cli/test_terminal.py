@@ -174,7 +174,8 @@ def test_a_card_is_printed_whole(capsys, monkeypatch, tmp_path):
     assert ", ".join(labels) in words
     assert "2.0 MB; correct in quiet: word 80.0 % (among the first five 90.0 %)." in words
     assert (
-        "95 % of the words that it labels correctly reach a probability of 0.310; so do 60 % of 50 test clips of others" in words
+        "95 % of the words that it labels correctly reach a probability of 0.310; so do 60 % of 50 test clips of other words."
+        in words
     )
     assert "test age adults word 10 8 80.0 49.0 to 94.3" in words
     assert "by word: accuracy-word.tsv beside the card" in words

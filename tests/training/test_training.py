@@ -337,6 +337,19 @@ def test_synthetic_voices(tmp_path):
         assert np.abs(samples).max() > 0.05
 
 
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("words", "reported"), [("\n \n", "holds no words"), ("sea\n../shore\n", "holds '../shore'"), ("-h\n", "holds '-h'")]
+)
+def test_words_that_cannot_be_spoken(tmp_path, words, reported):
+    (tmp_path / "words.txt").write_text(words)
+    result = CliRunner().invoke(synthetic_voices.main, [str(tmp_path / "voices"), "--words", str(tmp_path / "words.txt")])
+    assert result.exit_code == 2
+    assert reported in result.output
+    assert not (tmp_path / "voices").exists()
+
+
+@pytest.mark.programs
 def test_synthetic_voices_resume(tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("sea\nshore\n")
