@@ -1,5 +1,6 @@
 """Recipes for training: TOML files, checked."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -208,6 +209,34 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def n_samples(self) -> int:
         """Number of samples in an excerpt."""
         return round(self.sample_rate * self.duration)
+
+
+def stated(value: Any) -> Any:
+    """Settings without those at their defaults, as built-in types: the same after another setting has been added.
+
+    Examples
+    --------
+    >>> stated(OptimizerRecipe(learning_rate=0.1))
+    {'learning_rate': 0.1}
+    """
+    if isinstance(value, msgspec.Struct):
+        fields = {f.name: (f.default, f.default_factory) for f in msgspec.structs.fields(value)}
+    elif dataclasses.is_dataclass(value):
+        fields = {f.name: (f.default, f.default_factory) for f in dataclasses.fields(value)}
+    elif isinstance(value, dict):
+        return {key: stated(entry) for key, entry in value.items()}
+    elif isinstance(value, list | tuple):
+        return [stated(entry) for entry in value]
+    else:
+        return value
+    own = {name: getattr(value, name) for name in fields}
+    return {name: stated(setting) for name, setting in own.items() if setting != _default(*fields[name])}
+
+
+def _default(default: Any, factory: Any) -> Any:
+    """The default of a field, a factory's if it has one."""
+    missing = (msgspec.NODEFAULT, dataclasses.MISSING)
+    return default if factory in missing else factory()
 
 
 def shipped_recipes() -> list[str]:

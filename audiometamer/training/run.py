@@ -30,7 +30,7 @@ from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 from audiometamer.training.inputs import TrainingInputs
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
-from audiometamer.training.recipe import Recipe
+from audiometamer.training.recipe import Recipe, stated
 from audiometamer.training.selection import source_of
 from audiometamer.training.starting import draw_weights, start_from
 from audiometamer.training.testing import AccuracyCondition, TestSet
@@ -276,7 +276,7 @@ class TrainingRun:
             "network": self.model.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "state": self.state._asdict(),
-            "recipe": _sha256(msgspec.json.encode(self.recipe)),
+            "recipe": _sha256(msgspec.json.encode(stated(self.recipe), order="deterministic")),
             "recordings": self.identity,
         }
         written = io.BytesIO()  # torch's own writer raises errors of its own
@@ -309,7 +309,7 @@ class TrainingRun:
             recipe, recordings, state = saved["recipe"], saved["recordings"], RunState(**saved["state"])
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
             raise BrokenError(f"{path} is not a checkpoint of a training run ({first_line(error)})") from error
-        if recipe != _sha256(msgspec.json.encode(self.recipe)):
+        if recipe != _sha256(msgspec.json.encode(stated(self.recipe), order="deterministic")):
             raise AudioMetamerError(f"{self.out} holds a run of another recipe; name another folder")
         if recordings != self.identity:
             raise AudioMetamerError(f"{self.out} holds a run on other recordings or labels; name another folder")
@@ -370,7 +370,7 @@ def _cache_settings(recipe: Recipe, corpus: Corpus) -> list[bytes]:
         recipe.background,
     )  # fmt: skip
     sources = [source_of(r) for r in corpus.recordings["train"]]
-    return [corpus_identity(corpus).encode(), msgspec.json.encode([settings, sources], order="deterministic")]
+    return [corpus_identity(corpus).encode(), msgspec.json.encode(stated([*settings, sources]), order="deterministic")]
 
 
 def _sha256(content: bytes) -> str:

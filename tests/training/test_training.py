@@ -24,7 +24,7 @@ from audiometamer.io.locks import exclusive_folder
 from audiometamer.models.cards import read_card, write_card
 from audiometamer.training import finishing, synthetic_voices
 from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
-from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes
+from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes, stated
 from audiometamer.training.recordings import AudioFile
 from audiometamer.training.retesting import retest
 from audiometamer.training.run import TrainingRun
@@ -650,3 +650,17 @@ def test_a_null_distribution_is_of_natural_sounds(data, recipe, tmp_path, monkey
     train(recipe, [str(tmp_path)], tmp_path / "model", workers=0)
     assert len(used) == 3
     assert set(used) <= {row["path"] for row in rows if row["source"] == "people"}
+
+
+def test_the_identity_of_a_recipe_is_what_it_states(tmp_path):
+    """Settings at their defaults do not count: a checkpoint is resumed after other settings have been added."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    plain = stated(read_recipe(path))
+    path.write_text(RECIPE + "[optimizer]\nlearning_rate = 2e-3\n[masking]\nbands = 0\n")
+    assert stated(read_recipe(path)) == plain
+    path.write_text(RECIPE + "[masking]\nbands = 2\n")
+    assert stated(read_recipe(path)) == plain | {"masking": {"bands": 2}}
+    assert plain["augmentation"] == {
+        "snr": [0.0, 20.0], "quiet": 0.2, "low_pass": 0.5, "noise_floor": 0.5, "speed": 1.1, "gain": [-3.0, 3.0]
+    }  # fmt: skip
