@@ -31,6 +31,7 @@ from audiometamer.training.inputs import TrainingInputs
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe, stated
+from audiometamer.training.recordings import AudioFile
 from audiometamer.training.selection import source_of
 from audiometamer.training.starting import draw_weights, start_from
 from audiometamer.training.testing import AccuracyCondition, TestSet
@@ -370,7 +371,11 @@ def _cache_settings(recipe: Recipe, corpus: Corpus) -> list[bytes]:
         recipe.background,
     )  # fmt: skip
     sources = [source_of(r) for r in corpus.recordings["train"]]
-    return [corpus_identity(corpus).encode(), msgspec.json.encode(stated([*settings, sources]), order="deterministic")]
+    heard = [r for split in ("train", "voices", "noises") for r in corpus.recordings[split]]
+    sizes = [
+        r.path.stat().st_size if isinstance(r, AudioFile) else r.seconds for r in heard
+    ]  # names may be those of other sounds
+    return [corpus_identity(corpus).encode(), msgspec.json.encode(stated([*settings, sources, sizes]), order="deterministic")]
 
 
 def _sha256(content: bytes) -> str:

@@ -577,6 +577,15 @@ def test_cochleagrams_are_made_once_for_all_epochs_and_all_recipes(cached_recipe
     assert not (again / "cochleagrams").exists()
 
 
+def test_other_recordings_of_the_same_names_share_no_cache(cached_recipe, data, tmp_path):
+    shutil.copytree(data, tmp_path / "other")
+    noise = np.random.default_rng(0).standard_normal(6000) * 0.1
+    soundfile.write(tmp_path / "other" / "0.flac", noise, 8000)
+    for number, folder in enumerate((data, tmp_path / "other")):
+        train(cached_recipe, [str(folder)], tmp_path / f"model{number}", workers=0, cache=tmp_path / "cache")
+        assert len(list((tmp_path / "cache").iterdir())) == number + 1
+
+
 def test_a_cache_that_is_not_used(recipe, data, tmp_path):
     with pytest.warns(am.AudioMetamerWarning, match=r"recipe.toml has no cached_epochs, so .*cache is not used"):
         train(recipe, [str(data)], tmp_path / "model", workers=0, cache=tmp_path / "cache")
