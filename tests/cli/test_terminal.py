@@ -189,7 +189,7 @@ def test_a_card_is_printed_whole(capsys, monkeypatch, tmp_path):
 def test_models_as_json(capsys):
     assert main(["models", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found == {name: msgspec.to_builtins(read_card(zoo_folder() / name)) for name in zoo()}
+    assert found == {name: json.loads(msgspec.json.encode(read_card(zoo_folder() / name))) for name in zoo()}
 
 
 def test_a_model_in_the_current_folder_is_found_and_nothing_else_there(tmp_path):
