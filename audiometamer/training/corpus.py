@@ -97,7 +97,7 @@ class Corpus:
         In Hz.
     splits : sequence of str
         Splits to load. Default: all.
-    memory : float
+    memory : float, optional
         Maximum bytes of samples kept in memory; larger sets are read from their files each time. Default: 0.4 of what is free.
     """
 
