@@ -9,15 +9,13 @@ from audiometamer.models.cards import read_card, write_card
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 from audiometamer.training import testing
-from audiometamer.training.copies import without_copies
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.finishing import tested
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.recordings import Recording
 from audiometamer.training.run import Progress, make_test_set
 from audiometamer.training.scores import MANY, Scores, TaskAnswers, group_columns, write_by_class, write_scores
-from audiometamer.training.selection import select
-from audiometamer.training.sources import open_sources
+from audiometamer.training.sources import open_selected
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
 SCORES, BY_GROUP = "accuracy.tsv", "accuracy-by-group.tsv"
@@ -111,9 +109,7 @@ def retest(folder: Path, data: Sequence[str], *, device: str = "auto", progress:
     model, recipe = load_folder(folder).to(choose_device(device)), read_recipe(folder / "recipe.toml")
     card = read_card(folder)
     split = card.training.get("tested_on", "test")
-    recordings = select(
-        without_copies(open_sources(data), lambda _: None), recipe.sources, by=next(iter(recipe.tasks)), seed=recipe.seed
-    )
+    recordings = open_selected(recipe, data)
     tasks = {task: ClassificationTask(tuple(labels), task in card.multi_label) for task, labels in card.labels.items()}
     corpus = Corpus(recordings, tasks, sample_rate=card.sample_rate, splits=(split, "background"))
     tests = make_test_set(recipe, corpus, split)

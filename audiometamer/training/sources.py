@@ -28,9 +28,12 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import TableRow, read_table
 from audiometamer.training import layouts
+from audiometamer.training.copies import without_copies
 from audiometamer.training.listing import audio_files, listed_files
 from audiometamer.training.published_hdf5 import FILES, open_published_hdf5
+from audiometamer.training.recipe import Recipe
 from audiometamer.training.recordings import SPLITS, AudioFile, AudioPart, Recording
+from audiometamer.training.selection import select
 
 KINDS = ("clips", "speechcommands", "commonvoice", "librispeech", "vctk", "timit", "hdf5", "tree")
 
@@ -51,6 +54,12 @@ def open_sources(specs: Sequence[str], notify: Callable[[str], None] = lambda _:
         notify(f"{spec}: {kind}; {summary(own)}{_others(kind, path, own)}")
         recordings += own
     return recordings
+
+
+def open_selected(recipe: Recipe, specs: Sequence[str], notify: Callable[[str], None] = lambda _: None) -> list[Recording]:
+    """The recordings of several data sets that a recipe selects, without copies across splits; `notify` as in `open_sources`."""
+    recordings = without_copies(open_sources(specs, notify), notify)
+    return select(recordings, recipe.sources, by=next(iter(recipe.tasks)), seed=recipe.seed)
 
 
 def open_source(spec: str) -> list[Recording]:

@@ -10,7 +10,6 @@ from audiometamer.devices import choose_device, isolated_rng
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.files import atomic_write, holds_only_zeros
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.training.copies import without_copies
 from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.distributed import is_first_process, processes
 from audiometamer.training.finishing import finish
@@ -18,8 +17,8 @@ from audiometamer.training.recipe import Recipe, read_recipe
 from audiometamer.training.recordings import Recording
 from audiometamer.training.run import COCHLEAGRAMS, Progress, TrainingRun, existing_checkpoints
 from audiometamer.training.scores import group_columns
-from audiometamer.training.selection import check_natural, select
-from audiometamer.training.sources import open_sources
+from audiometamer.training.selection import check_natural
+from audiometamer.training.sources import open_selected
 
 _OWN = ("recipe.toml", "log.csv", "learning_curve.png", "events", COCHLEAGRAMS)  # a run's files besides checkpoints and the model
 _LISTED = 5  # tensors
@@ -95,8 +94,7 @@ def _train(
     progress: Progress,
     notify: Callable[[str], None],
 ) -> Path:
-    recordings = without_copies(open_sources(data, notify), notify)
-    recordings = select(recordings, recipe.sources, by=next(iter(recipe.tasks)), seed=recipe.seed)
+    recordings = open_selected(recipe, data, notify)
     tasks = _tasks(recipe, recordings)
     progress(0.0, f"reading {len(recordings)} recordings")
     corpus = Corpus(recordings, tasks, sample_rate=recipe.sample_rate)
