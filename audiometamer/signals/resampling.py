@@ -1,12 +1,13 @@
 """Change the sample rate of sounds: band-limited, by a windowed sinc or in the Fourier domain."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 
@@ -66,20 +67,20 @@ def resample_by_sinc(samples: Tensor, rate: int, new_rate: int) -> Tensor:
     AudioMetamerError
         If torchaudio cannot be imported.
     """
+    resampled: Tensor = _resampler(rate, new_rate, samples.dtype, samples.device)(samples)
+    return resampled
+
+
+@lru_cache(maxsize=16)  # the kernel takes longer than the resampling of a word
+def _resampler(rate: int, new_rate: int, dtype: torch.dtype, device: torch.device) -> nn.Module:
     try:
-        from torchaudio.functional import resample as torchaudio_resample
+        from torchaudio.transforms import Resample
     except (ImportError, OSError) as error:
         raise AudioMetamerError(
             f"changing the sample rate from {rate} to {new_rate} Hz needs torchaudio, which could not be imported ({error}); "
             f"install the release that matches torch {torch.__version__}, or give recordings at {new_rate} Hz"
         ) from error
-    resampled: Tensor = torchaudio_resample(
-        samples,
-        rate,
-        new_rate,
-        lowpass_filter_width=64,
-        rolloff=_ROLL_OFF,
-        resampling_method="sinc_interp_kaiser",
-        beta=14.769656459379492,
+    resampler: nn.Module = Resample(
+        rate, new_rate, "sinc_interp_kaiser", lowpass_filter_width=64, rolloff=_ROLL_OFF, beta=14.769656459379492, dtype=dtype
     )
-    return resampled
+    return resampler.to(device)

@@ -140,7 +140,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     augmentation : Augmentation
     background : BackgroundRecipe
     masking : Masking
-        Masks on the cochleagrams of training batches. Default: none.
+        Masks and shifts of the cochleagrams of training batches. Default: none.
     adversary : Adversary, optional
         Perturbs every training batch.
     cached_epochs : int
@@ -152,6 +152,8 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Random initial weights: PyTorch's own, or those of He et al. (2015). Default "library".
     start_from : str, optional
         Name or folder of a model whose weights are the initial ones, where names and shapes agree. Default: random weights.
+    frozen : tuple of str
+        Modules of the network whose parameters keep their initial values. Default: none.
     training_front_end : dict
         Options of the front end that differ in training.
     test_snrs : tuple of float
@@ -194,6 +196,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     precision: Literal["float32", "bfloat16"] = "float32"
     initial: Literal["library", "he"] = "library"
     start_from: str | None = None
+    frozen: tuple[str, ...] = ()
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []

@@ -33,7 +33,7 @@ from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe, stated
 from audiometamer.training.recordings import AudioFile
 from audiometamer.training.selection import source_of
-from audiometamer.training.starting import draw_weights, start_from
+from audiometamer.training.starting import draw_weights, start_from, trained_parameters
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
 Progress = Callable[[float, str], None]
@@ -110,7 +110,8 @@ class TrainingRun:
         cached = CochleagramCache(cache or out / COCHLEAGRAMS, _cache_settings(recipe, corpus)) if recipe.cached_epochs else None
         self.batches = BatchesByKey(self.training_set, (group.rank, group.count), cached)
         self.inputs = TrainingInputs(recipe, corpus.tasks, self.model, front_end.to(device))
-        self.optimizer = recipe.optimizer.built(self.model.network.parameters())
+        self.trained = trained_parameters(self.model.network, recipe.frozen)
+        self.optimizer = recipe.optimizer.built(self.trained)
         self.state = RunState()
         self._broken: list[Path] = []  # checkpoints to set aside once another is written
         self._resume()
@@ -166,7 +167,9 @@ class TrainingRun:
         adversary = recipe.adversary and recipe.adversary.after(share)
         generator = torch.Generator(self.device).manual_seed(seed)
         inputs = self.inputs(batch, targets, adversary, generator, keep=self._keep)
-        self.model.network.train().requires_grad_(True)
+        self.model.network.train()
+        for parameter in self.trained:
+            parameter.requires_grad_(True)
         logits = self.inputs.logits(inputs)
         stats, loss = [], inputs.new_zeros(())
         trimmed = recipe.trimmed * min(_TRIMMING * share, 1.0)
@@ -183,7 +186,7 @@ class TrainingRun:
             )
         self.optimizer.zero_grad()
         loss.backward()
-        self.group.add_gradients(self.model.network.parameters())
+        self.group.add_gradients(self.trained)
         self.optimizer.step()
         before = self.state.totals or ((0.0, 0.0, 0.0),) * len(found)
         totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))

@@ -1,4 +1,6 @@
-"""Initial weights: drawn at random, or those of another model."""
+"""Initial weights, drawn at random or those of another model, and the parameters that leave them."""
+
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -51,3 +53,34 @@ def start_from(network: nn.Module, name: str) -> list[str]:
         raise AudioMetamerError(f"start_from is {name}, whose network has no weights that fit this one's: other names or shapes")
     network.load_state_dict(own | fitting)
     return [key for key in own if key not in fitting]
+
+
+def trained_parameters(network: nn.Module, frozen: Sequence[str]) -> list[nn.Parameter]:
+    """The parameters that training may change: all but those of the frozen modules.
+
+    Parameters
+    ----------
+    network : Module
+    frozen : sequence of str
+        Names of modules.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a module does not exist or has no parameters, or if all parameters are frozen.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> [tuple(parameter.shape) for parameter in trained_parameters(network, ["0"])]
+    [(1, 3), (1,)]
+    """
+    modules = {name: module for name, module in network.named_modules() if any(True for _ in module.parameters())}
+    if unknown := set(frozen) - modules.keys():
+        known = ", ".join(name for name in modules if name)
+        raise AudioMetamerError(f"frozen is {', '.join(sorted(unknown))}, not a module with parameters; those are {known}")
+    fixed = {id(parameter) for name in frozen for parameter in modules[name].parameters()}
+    trained = [parameter for parameter in network.parameters() if id(parameter) not in fixed]
+    if not trained:
+        raise AudioMetamerError(f"frozen is {', '.join(sorted(unknown))}, not a module with parameters; those are {known}")
+    return trained

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.signals.resampling import resample, resample_by_fourier, resample_by_sinc
+from audiometamer.signals.resampling import _resampler, resample, resample_by_fourier, resample_by_sinc
 
 
 def test_equal_rates_are_left_alone():
@@ -55,10 +55,22 @@ def test_both_ways_of_resampling_agree(rate, new_rate, decibels):
         assert len(resample_by_fourier(samples[:n], rate, new_rate)) == len(by_sinc), n
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kept_kernels_are_those_of_torchaudio(dtype):
+    """Equal to the bit to a kernel made anew, at the second call, too."""
+    from torchaudio.functional import resample as anew
+
+    sounds = torch.randn(2, 3000, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    expected = anew(sounds, 16_000, 20_000, 64, 0.9475937167399596, "sinc_interp_kaiser", 14.769656459379492)
+    for _ in range(2):
+        assert torch.equal(resample_by_sinc(sounds, 16_000, 20_000), expected)
+
+
 def test_without_torchaudio_other_rates_are_refused_in_one_line(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "torchaudio", None)
-    monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
+    monkeypatch.setitem(sys.modules, "torchaudio.transforms", None)
+    _resampler.cache_clear()
     with pytest.raises(am.AudioMetamerError, match="from 8000 to 20000 Hz needs torchaudio"):
         resample(np.ones(10, dtype=np.float32), 8000, 20_000)

@@ -1,4 +1,4 @@
-"""Masks on cochleagrams."""
+"""Masks and shifts of cochleagrams."""
 
 import msgspec
 import pytest
@@ -40,6 +40,18 @@ def test_the_same_generator_masks_the_same():
     masking = Masking(bands=2, moments=2)
     assert torch.equal(masking(x, generator=generator(3)), masking(x, generator=generator(3)))
     assert not torch.equal(masking(x, generator=generator(3)), masking(x, generator=generator(4)))
+
+
+def test_shifts_move_whole_cochleagrams_along_the_filters():
+    """Filter n takes the values of filter n - k, of the edge beyond it; every k from -3 to 3 is drawn about equally often."""
+    x = torch.rand(1400, 20, 5, generator=generator())
+    shifted = Masking(shift=3)(x, generator=generator(1))
+    counts = []
+    for by in range(-3, 4):
+        expected = torch.stack([x[:, min(max(n - by, 0), 19)] for n in range(20)], dim=1)
+        counts.append(int((shifted == expected).all(dim=(1, 2)).sum()))
+    assert sum(counts) == 1400
+    assert min(counts) > 150  # 200 expected, with a standard deviation of 13
 
 
 def test_negative_counts_are_refused():

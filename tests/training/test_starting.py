@@ -1,4 +1,4 @@
-"""Initial weights from another model."""
+"""Initial weights from another model, and those that stay."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ import torch
 from tiny_training import RECIPE
 
 import audiometamer as am
-from audiometamer.training.starting import draw_weights, start_from
+from audiometamer.training.starting import draw_weights, start_from, trained_parameters
 from audiometamer.training.train import train
 
 SHAPE = (20, 40)
@@ -48,3 +48,19 @@ def test_a_recipe_that_starts_from_a_trained_model(unbroken, data, tmp_path):
     for key, tensor in am.load_model(unbroken).network.named_parameters():
         torch.testing.assert_close(model.network.get_parameter(key), tensor, rtol=1e-6, atol=1e-7)
     assert model.card.training["started_from"] == unbroken.name  # not where it was on this machine
+
+
+def test_frozen_modules_keep_their_initial_values(unbroken, data, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'start_from = "{unbroken}"\nfrozen = ["batchnorm0", "conv1"]\n' + RECIPE)
+    model = am.load_model(train(path, [str(data)], tmp_path / "model", workers=0))
+    before = dict(am.load_model(unbroken).network.named_parameters())
+    unchanged = {key for key, tensor in model.network.named_parameters() if torch.equal(tensor, before[key])}
+    assert unchanged == {"batchnorm0.weight", "batchnorm0.bias", "conv1.weight"}
+
+
+def test_frozen_modules_that_do_not_exist():
+    with pytest.raises(am.AudioMetamerError, match="frozen is conv9, relu0, not a module with parameters; those are b"):
+        trained_parameters(network(3), ["conv9", "conv1", "relu0"])
+    with pytest.raises(am.AudioMetamerError, match="nothing is left to train"):
+        trained_parameters(torch.nn.Sequential(torch.nn.Linear(1, 1)), ["0"])
