@@ -88,11 +88,11 @@ def fetch_members(
     source : str or path
         Address (http or https) or path of a plain tar archive.
     names : sequence of str
-        Base names of the members, wherever in the archive they stand.
+        Base names of the members, wherever in the archive they stand; ends of their paths where several have one base name.
     folder : path
-        Folder to write to.
+        Folder to write to; a name with folders becomes a path in it.
     sha256 : mapping of str to str, optional
-        Known SHA-256 by base name, which these members must have. Without one, the SHA-256 of the first fetch is recorded beside
+        Known SHA-256 by name, which these members must have. Without one, the SHA-256 of the first fetch is recorded beside
         the member, in ``<name>.sha256``, and must be the same ever after.
     progress : callable, optional
         Called with the fraction that is done, and a message.
@@ -106,7 +106,7 @@ def fetch_members(
     Returns
     -------
     dict of str to Path
-        Path by base name.
+        Path by name.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def fetch_members(
 
     if missing():
         with _held(Path(folder)), _opened(source, waits) as (file, title):
-            fetch = _Fetch(file, title, known, progress, notify, free)
+            fetch = _Fetch(file, title, {paths[name]: known[name] for name in names if name in known}, progress, notify, free)
             fetch.members(missing(), Path(folder))
     return paths
 
@@ -163,7 +163,7 @@ def fetch_file(
     if not verified(path, sha256=sha256):
         with _held(path.parent), _opened(source, waits) as (file, title):
             if not verified(path, sha256=sha256):
-                known = {} if sha256 is None else {path.name: sha256}
+                known = {} if sha256 is None else {path: sha256}
                 fetch = _Fetch(file, title, known, progress, notify, free)
                 fetch.pieces({path: Piece(title, file.version, 0, file.size)})
     return path
@@ -176,7 +176,7 @@ class _Fetch:
         self,
         file: RemoteFile | LocalFile,
         title: str,
-        known: Mapping[str, str],
+        known: Mapping[Path, str],
         progress: Progress,
         notify: Callable[[str], object],
         free: Callable[[Path], int],
@@ -189,18 +189,17 @@ class _Fetch:
         with closing(self._walk(folder)) as walk:
             if self.file.ranges:
                 found = list(walk)
-                members = [_only(name, found, self.title) for name in names]
-                self.pieces(
-                    {folder / member.base_name: self._piece(member) for member in sorted(members, key=lambda each: each.offset)}
-                )
+                members = {folder / name: _only(name, found, self.title) for name in names}
+                in_order = sorted(members.items(), key=lambda each: each[1].offset)
+                self.pieces({path: self._piece(member) for path, member in in_order})
                 return
             self.notify(f"{self.title}: the server sends no ranges, so that all is read up to the last wanted member")
             left = dict.fromkeys(names)
             for member in walk:
-                if member.base_name in left and member.kind != "folder":
+                if member.kind != "folder" and (name := next((each for each in left if _is_called(member, each)), None)):
                     _check_plain(member, self.title)
-                    self.pieces({folder / member.base_name: self._piece(member)})
-                    del left[member.base_name]
+                    self.pieces({folder / name: self._piece(member)})
+                    del left[name]
                 if not left:
                     return
             raise _not_found(next(iter(left)), self.title)
@@ -211,16 +210,17 @@ class _Fetch:
         done = sum(done_of(path, piece) for path, piece in pieces.items())
         total = None if None in sizes else sum(size or 0 for size in sizes)
         for folder in {path.parent for path in pieces}:
+            make_folder(folder)
             _check_space(folder, (total or 0) - done, self.free)
         before = 0
         for path, piece in pieces.items():
             if resumed := done_of(path, piece):
                 self.notify(f"{path.name}: continues after {decimal(resumed)}")
             digest = fetch_piece(
-                self.file, piece, path, sha256=self.known.get(path.name), report=self._reporter(path, piece, before, total)
+                self.file, piece, path, sha256=self.known.get(path), report=self._reporter(path, piece, before, total)
             )
             before += piece.size or 0
-            if path.name not in self.known:
+            if path not in self.known:
                 self.notify(f"{path.name}: SHA-256 {digest} recorded in {record_of(path).name}")
 
     def _reporter(self, path: Path, piece: Piece, before: int, total: int | None) -> Callable[[int], None]:
@@ -271,7 +271,7 @@ class _Fetch:
 
 def _only(name: str, members: Sequence[Member], archive: str) -> Member:
     """The one member with a base name, if it is a plain file with an innocent path."""
-    found = [member for member in members if member.base_name == name and member.kind != "folder"]
+    found = [member for member in members if _is_called(member, name) and member.kind != "folder"]
     if not found:
         raise _not_found(name, archive)
     if len(found) > 1:
@@ -280,6 +280,10 @@ def _only(name: str, members: Sequence[Member], archive: str) -> Member:
         )
     _check_plain(found[0], archive)
     return found[0]
+
+
+def _is_called(member: Member, name: str) -> bool:
+    return f"/{member.name}".endswith(f"/{name}")
 
 
 def _not_found(name: str, archive: str) -> AudioMetamerError:
@@ -294,8 +298,8 @@ def _check_plain(member: Member, archive: str) -> None:
 
 
 def _checked_name(name: str) -> str:
-    if "/" in name or "\\" in name or not is_safe_relative_path(name):
-        raise AudioMetamerError(f"{name!r} is not the base name of a member: it is without folders")
+    if "\\" in name or not is_safe_relative_path(name):
+        raise AudioMetamerError(f"{name!r} is not the name of a member, nor the end of its path")
     return name
 
 

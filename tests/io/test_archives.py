@@ -131,3 +131,18 @@ def test_a_wrong_hash_leaves_nothing(tmp_path, address):
     with pytest.raises(AudioMetamerError, match=rf"b\.pt of {address} has the SHA-256 [0-9a-f]+, not {'0' * 64}"):
         fetch_members(address, ["b.pt"], tmp_path, sha256={"b.pt": "0" * 64}, waits=QUICK)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_members_with_one_base_name_are_told_apart_by_the_ends_of_their_paths(tmp_path, ranges):
+    runs = {"models/word/7a/5.pt": b"word", "models/speaker/8b/5.pt": b"speaker", "models/other/word/7a/5.pt.md": b"no"}
+    with serving({"runs.tar": Served(tar_of(runs), ranges=ranges)}) as server:
+        asked = ["speaker/8b/5.pt", "word/7a/5.pt"]
+        got = fetch_members(server.address("runs.tar"), asked, tmp_path, sha256={"word/7a/5.pt": sha256(b"word")}, waits=QUICK)
+        assert {name: path.read_bytes() for name, path in got.items()} == {asked[0]: b"speaker", asked[1]: b"word"}
+        assert got["word/7a/5.pt"] == tmp_path / "word" / "7a" / "5.pt"
+        if ranges:
+            with pytest.raises(AudioMetamerError, match=r"holds 2 members called 5\.pt: models/word/7a/5\.pt, models/speaker"):
+                fetch_members(server.address("runs.tar"), ["5.pt"], tmp_path, waits=QUICK)
+    with pytest.raises(AudioMetamerError, match=r"'\.\./5\.pt' is not the name of a member, nor the end of its path"):
+        fetch_members(tmp_path / "runs.tar", ["../5.pt"], tmp_path)
