@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -237,7 +237,7 @@ class _Fetch:
     def _piece(self, member: Member) -> Piece:
         return Piece(self.title, self.file.version, member.offset, member.size)
 
-    def _walk(self, folder: Path) -> Iterator[Member]:
+    def _walk(self, folder: Path) -> Generator[Member, None, None]:
         """The members, of which those that an earlier call has seen are not looked for again."""
         path = folder / f".index-{hashlib.sha256(self.title.encode()).hexdigest()[:8]}.json"
         index = self._index(path)
