@@ -83,6 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     local: LocalServer
 
+    def handle(self):
+        with suppress(ConnectionError):  # a client that has enough hangs up
+            super().handle()
+
     def do_GET(self):
         request = Request(self.path.lstrip("/"), dict(self.headers))
         self.local.log.append(request)
