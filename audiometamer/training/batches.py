@@ -58,9 +58,9 @@ def loaded_batches(loader: "DataLoader[Any]") -> Iterator[Any]:
 
 
 def ignore_interrupts(_: int) -> None:
-    """Leave Ctrl-C to the parent process, in a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends its workers with it
+    """Leave Ctrl-C, and a scheduler's signal to all processes, to the parent: it ends its workers between two batches."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 import csv
 import hashlib
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from copy import deepcopy
 from types import SimpleNamespace
 
@@ -370,17 +372,20 @@ def test_synthetic_voices_resume(tmp_path):
 
 
 def test_a_schedulers_signal_leaves_a_checkpoint(data, recipe, tmp_path):
-    """SIGTERM, which also ends the process that makes the batches; nothing is left waiting."""
+    """SIGTERM to all processes, also to the one that makes the batches; nothing is left waiting."""
 
     def time_is_up(done, message):
         if message.startswith("epoch"):
-            os.kill(os.getpid(), signal.SIGTERM)
+            for process in (*multiprocessing.active_children(), multiprocessing.process.current_process()):
+                os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.5)  # until a worker that ends at once is missed
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, [str(data)], tmp_path / "model", workers=1, progress=time_is_up)
     assert signal.getsignal(signal.SIGTERM) is before
     assert torch.load(tmp_path / "model" / "checkpoint.pt", weights_only=True)["state"]["step"] == 1
+    assert not multiprocessing.active_children()
 
 
 def stopped_run(data, recipe, out):
