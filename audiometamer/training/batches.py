@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.training.cochleagram_cache import CochleagramCache
+from audiometamer.training.cochleagram_cache import CochleagramBatch, CochleagramCache
 from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 
 
@@ -32,7 +32,7 @@ class BatchesByKey(Dataset[Any]):
     def __init__(self, training_set: TrainingSet, share: tuple[int, int], cache: CochleagramCache | None = None) -> None:
         self.training_set, self.share, self.cache = training_set, share, cache
 
-    def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | AudioMetamerError:
+    def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | CochleagramBatch | AudioMetamerError:
         try:
             cached = self.cache.load(self.place(*key)) if self.cache is not None else None
             return cached or self.training_set.batch(*key, share=self.share)
