@@ -30,7 +30,7 @@ from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 from audiometamer.training.inputs import TrainingInputs
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
-from audiometamer.training.recipe import Recipe, stated
+from audiometamer.training.recipe import Recipe, settings_of_training, stated
 from audiometamer.training.recordings import AudioFile
 from audiometamer.training.selection import source_of
 from audiometamer.training.starting import draw_weights, start_from, trained_parameters
@@ -280,7 +280,7 @@ class TrainingRun:
             "network": self.model.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "state": self.state._asdict(),
-            "recipe": _sha256(msgspec.json.encode(stated(self.recipe), order="deterministic")),
+            "recipe": self._recipe_identity(),
             "recordings": self.identity,
         }
         written = io.BytesIO()  # torch's own writer raises errors of its own
@@ -294,6 +294,9 @@ class TrainingRun:
         if self.state.rows:
             write_table(self.out / "log.csv", self.state.rows)
             draw_learning_curve(self.out / "learning_curve.png", self.state.rows, title=self.recipe.name)
+
+    def _recipe_identity(self) -> str:
+        return _sha256(msgspec.json.encode(settings_of_training(self.recipe), order="deterministic"))
 
     def _resume(self) -> None:
         """Resume from the latest checkpoint that can be read, if there is one."""
@@ -313,7 +316,7 @@ class TrainingRun:
             recipe, recordings, state = saved["recipe"], saved["recordings"], RunState(**saved["state"])
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
             raise BrokenError(f"{path} is not a checkpoint of a training run ({first_line(error)})") from error
-        if recipe != _sha256(msgspec.json.encode(stated(self.recipe), order="deterministic")):
+        if recipe != self._recipe_identity():
             raise AudioMetamerError(f"{self.out} holds a run of another recipe; name another folder")
         if recordings != self.identity:
             raise AudioMetamerError(f"{self.out} holds a run on other recordings or labels; name another folder")

@@ -404,6 +404,13 @@ def stopped_run(data, recipe, out):
     return out / "checkpoint.pt"
 
 
+def test_what_a_recipe_says_of_the_result_may_change(data, recipe, tmp_path):
+    stopped_run(data, recipe, tmp_path / "model")
+    recipe.write_text('description = "Better words."\ntest_snrs = [3.0]\n' + RECIPE.replace('name = "tones"', 'name = "sounds"'))
+    checkpoint = stopped_run(data, recipe, tmp_path / "model")
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 2
+
+
 def test_other_labels_are_another_run(data, recipe, tmp_path):
     stopped_run(data, recipe, tmp_path / "model")
     swapped = changed(data, tmp_path / "swapped", lambda text: text.replace(",smooth,", ",velvet,"))
