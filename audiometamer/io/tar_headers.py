@@ -45,10 +45,6 @@ class Member(msgspec.Struct, frozen=True):
     size: int  # bytes
     end: int  # offset of the next header
 
-    @property
-    def base_name(self) -> str:
-        return self.name.rstrip("/").rpartition("/")[2]
-
 
 def members_from(file: ReadableFile, offset: int, archive: str) -> Iterator[Member]:
     """The members of a tar archive from a header on.

@@ -378,9 +378,9 @@ def test_long_names(tmp_path, served, address, how):
     assert fetching(address, ["größe.pt"], tmp_path)["größe.pt"].read_bytes() == b"long"
 
 
-@pytest.mark.parametrize("name", ["../a.pt", "/a.pt", "d/a.pt", "d\\a.pt", "..", "", "a\0"])
-def test_names_are_base_names(tmp_path, name):
-    refused("is not the base name of a member", "https://example.invalid/x.tar", [name], tmp_path / "out")
+@pytest.mark.parametrize("name", ["../a.pt", "/a.pt", "d//a.pt", "d\\a.pt", "..", "", "a\0"])
+def test_names_lead_nowhere_else(tmp_path, name):
+    refused("is not the name of a member, nor the end of its path", "https://example.invalid/x.tar", [name], tmp_path / "out")
     assert names(tmp_path) == []
 
 
@@ -415,3 +415,18 @@ def test_a_plain_file_without_ranges_or_length(tmp_path, server):
     fetch_file(server.address("plain"), tmp_path / "x", progress=lambda *each: shown.append(each), waits=QUICK)
     assert (tmp_path / "x").read_bytes() == b"abc" * 100_000
     assert shown[-1] == (0.0, "x: 300.0 kB")
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_members_with_one_base_name_are_told_apart_by_the_ends_of_their_paths(tmp_path, ranges):
+    runs = {"models/word/7a/5.pt": b"word", "models/speaker/8b/5.pt": b"speaker", "models/other/word/7a/5.pt.md": b"no"}
+    with serving({"runs.tar": Served(tar_of(runs), ranges=ranges)}) as server:
+        asked = ["speaker/8b/5.pt", "word/7a/5.pt"]
+        got = fetch_members(server.address("runs.tar"), asked, tmp_path, sha256={"word/7a/5.pt": sha256(b"word")}, waits=QUICK)
+        assert {name: path.read_bytes() for name, path in got.items()} == {asked[0]: b"speaker", asked[1]: b"word"}
+        assert got["word/7a/5.pt"] == tmp_path / "word" / "7a" / "5.pt"
+        if ranges:
+            with pytest.raises(AudioMetamerError, match=r"holds 2 members called 5\.pt: models/word/7a/5\.pt, models/speaker"):
+                fetch_members(server.address("runs.tar"), ["5.pt"], tmp_path, waits=QUICK)
+    with pytest.raises(AudioMetamerError, match=r"'\.\./5\.pt' is not the name of a member, nor the end of its path"):
+        fetch_members(tmp_path / "runs.tar", ["../5.pt"], tmp_path)

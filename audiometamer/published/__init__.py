@@ -1,0 +1,1 @@
+"""What the papers published, on this computer: networks, stimuli and listeners, fetched, converted and checked."""
