@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,6 @@ from audiometamer.errors import AudioMetamerError, did_you_mean, first_line
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import TableRow, read_table, table_text
 from audiometamer.models.inputs import NATURAL
-from audiometamer.models.published import published_home
-from audiometamer.networks.cochcnn9 import CochCNN9
-from audiometamer.networks.cochresnet50 import CochResNet50
-from audiometamer.networks.spectemp import SpecTemp
 
 PAPER = "feather2023"
 FEATHER2023 = "Feather et al. 2023"
@@ -29,7 +26,6 @@ _OBSERVERS = ("human", "network")
 _NAME = re.compile(r"AudioExperiment(\d+)_network_vs_humans_datamatrix_(\w+?)_public\.mat")
 _VARIABLES = ("participant_data_matrix", "participants", "model_layers", "conditions", "axis_order")
 _AXES = ("participants", "model_layers", "conditions")  # of the matrix, as `axis_order` in the files says
-_OUR_NAMES = {"natural_audio": NATURAL, **CochCNN9.aliases, **CochResNet50.aliases, **SpecTemp.aliases}
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,11 @@ def our_name(layer: str) -> str:
     >>> our_name("relu2_fakerelu"), our_name("input_after_preproc"), our_name("natural_audio")
     ('relu2', 'cochleagram', 'natural')
     """
-    return _OUR_NAMES.get(layer, layer)
+    from audiometamer.networks import CochCNN9, CochResNet50, SpecTemp
+
+    if layer == "natural_audio":
+        return NATURAL
+    return ChainMap(CochCNN9.aliases, CochResNet50.aliases, SpecTemp.aliases).get(layer, layer)
 
 
 def published_listeners(path: Path, out: Path, *, overwrite: bool = False) -> list[PublishedListeners]:
@@ -256,6 +256,8 @@ def find_published(name: str) -> list[PublishedListeners]:
     """
     if Path(name).exists():
         return read_published(Path(name))
+    from audiometamer.models.published import published_home
+
     paper, *parts = name.split("/")
     if paper != PAPER:
         raise AudioMetamerError(

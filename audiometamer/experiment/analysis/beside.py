@@ -73,8 +73,8 @@ class Beside:
         published = self.published
         about = {name: getattr(published, name) for name in ("paper", "experiment", "network", "file")}
         return {
-            "model": self.model, **about, "source": published.source, "listeners": len(published.listeners), "matched": self.matched,
-            "only_here": self.own, "only_there": self.unmatched,
+            "model": self.model, **about, "source": published.source, "listeners": len(published.listeners),
+            "matched": self.matched, "only_here": self.own, "only_there": self.unmatched,
             "recognition": [msgspec.to_builtins(row) for row in self.recognition],
         }  # fmt: skip
 
@@ -88,9 +88,8 @@ def stand_beside(
 ) -> list[Beside]:
     """Choose published listeners for each model of an analysis.
 
-    Of each sequence of candidates, a model gets those at metamers of a network of its own name; otherwise those at the network with
-    most layers of the same names; among equals the first, which in Feather et al. (2023) are the networks that were trained
-    without perturbations.
+    Of each sequence of candidates, a model gets those at metamers of a network of its own name; otherwise of the network with
+    most layers of the same names; among equals the first, which in Feather et al. (2023) is one trained without perturbations.
 
     Parameters
     ----------
