@@ -24,7 +24,11 @@ _GROWTH = 4  # of windows that follow each other
 _NEAR = 1 << 20  # bytes that are read through sooner than another request is answered
 _FIRST_ATTEMPTS = 3  # to reach a server that has never answered
 _LONGEST_WAIT = 60.0  # seconds, whatever the server asks for
-_INNERMOST = re.compile(r"\[Errno -?\d+\] ([^)'\"\]]+)|Error\(\d+, '([^']+)'\)|certificate verify failed: ([^(]+)")
+_INNERMOST = (
+    r"certificate verify failed: ([^(]+)",
+    r"\[Errno -?\d+\] ([^)'\"\]]+)",
+    r"Error\(\d+, '([^']+)'\)",
+)  # reasons in the messages of requests
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _BROKEN = (OSError, urllib3.exceptions.HTTPError)  # errors of requests are OSErrors
 _HOPELESS = (requests.exceptions.SSLError, requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)
@@ -352,8 +356,9 @@ def remote_size(address: str, *, waits: Sequence[float] = WAITS) -> int | None:
 def _reason(error: BaseException) -> str:
     """The innermost reason in a message of requests, which repeats addresses and objects."""
     said = first_line(error)
-    if found := _INNERMOST.findall(said):
-        return next(text for text in found[-1] if text).strip()
+    for pattern in _INNERMOST:
+        if found := re.findall(pattern, said):
+            return str(found[-1]).strip()
     if "timed out" in said:
         return "no answer in time"
     if any(sign in said for sign in ("IncompleteRead", "RemoteDisconnected")):
