@@ -119,7 +119,7 @@ class RemoteFile(io.RawIOBase):
     ) -> None:
         super().__init__()
         self.address, self._waits, self._timeout = checked_address(address), tuple(waits), timeout
-        self._position, self._window, self._expected = 0, _FIRST_WINDOW, 0
+        self._position, self._window, self._expected = 0, _FIRST_WINDOW, range(0)
         self._body: _Body | None = None
         self._known: Version | None = None
         self.ranges = True
@@ -161,7 +161,7 @@ class RemoteFile(io.RawIOBase):
 
     def expect(self, size: int) -> None:
         """Ask for this many bytes at once when reading goes on at the current position."""
-        self._expected = self._position + size
+        self._expected = range(self._position, self._position + size)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """`size` bytes; fewer only at the end of the file."""
@@ -217,7 +217,7 @@ class RemoteFile(io.RawIOBase):
         size = "" if self.size is None else f" of {self.size}"
         return (
             f"{self.address}: the connection broke at byte {self._position}{size} ({_reason(error)}), "
-            f"{pluralize(attempts, 'time')} in a row; run it again to continue from there"
+            f"{pluralize(attempts, 'time')} in a row; run it again" + " to continue from there" * self.ranges
         )
 
     def _drop(self) -> None:
@@ -239,8 +239,8 @@ class RemoteFile(io.RawIOBase):
 
     def _range_for(self, position: int, size: int) -> tuple[int, int]:
         """What to ask for next: what is expected, or more and more as long as the file is read without jumps."""
-        if position < self._expected:
-            return position, self._expected
+        if position in self._expected:
+            return position, self._expected.stop
         body = self._body
         if body is not None and body.end is not None and 0 <= position - body.end <= _NEAR:
             begin, self._window = body.end, min(self._window * _GROWTH, _LAST_WINDOW)
