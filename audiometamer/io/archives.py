@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -51,6 +51,12 @@ class LocalFile(io.FileIO):
     def expect(self, size: int) -> None:
         """Nothing to prepare."""
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise AudioMetamerError(f"{self.name} cannot be read: {error.strerror}") from error
+
 
 class _Index(msgspec.Struct):
     """The members of an archive that are known so far."""
@@ -88,11 +94,11 @@ def fetch_members(
     source : str or path
         Address (http or https) or path of a plain tar archive.
     names : sequence of str
-        Base names of the members, wherever in the archive they stand.
+        Base names of the members, wherever in the archive they stand; ends of their paths where several have one base name.
     folder : path
-        Folder to write to.
+        Folder to write to; a name with folders becomes a path in it.
     sha256 : mapping of str to str, optional
-        Known SHA-256 by base name, which these members must have. Without one, the SHA-256 of the first fetch is recorded beside
+        Known SHA-256 by name, which these members must have. Without one, the SHA-256 of the first fetch is recorded beside
         the member, in ``<name>.sha256``, and must be the same ever after.
     progress : callable, optional
         Called with the fraction that is done, and a message.
@@ -106,24 +112,38 @@ def fetch_members(
     Returns
     -------
     dict of str to Path
-        Path by base name.
+        Path by name.
 
     Raises
     ------
     AudioMetamerError
         If the archive cannot be read, has no such member or two, a member is no plain file or has a path that leads out of the
         archive, a hash is wrong, or there is too little space.
-    """
-    known = sha256 or {}
-    paths = {name: Path(folder) / _checked_name(name) for name in names}
 
-    def missing() -> list[str]:
-        return [name for name, path in paths.items() if not verified(path, sha256=known.get(name))]
+    Examples
+    --------
+    >>> import tarfile, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     here = Path(folder)
+    ...     _ = (here / "net.pt").write_bytes(b"weights")
+    ...     with tarfile.open(here / "nets.tar", "w") as archive:
+    ...         archive.add(here / "net.pt", "checkpoints/net.pt")
+    ...     fetched = fetch_members(here / "nets.tar", ["net.pt"], here / "fetched")
+    ...     fetched["net.pt"].read_bytes(), verified(fetched["net.pt"])
+    (b'weights', True)
+    """
+    folder = Path(folder)
+    paths = {name: folder / _checked_name(name) for name in names}
+    known = {paths[name]: value for name, value in (sha256 or {}).items() if name in paths}
+
+    def missing() -> dict[str, Path]:
+        return {name: path for name, path in paths.items() if not verified(path, sha256=known.get(path))}
 
     if missing():
-        with _held(Path(folder)), _opened(source, waits) as (file, title):
-            fetch = _Fetch(file, title, known, progress, notify, free)
-            fetch.members(missing(), Path(folder))
+        with _held(folder):
+            if wanted := missing():  # another process may have fetched them meanwhile
+                with _opened(source, waits) as (file, title):
+                    _Fetch(file, title, folder, known, progress, notify, free).members(wanted)
     return paths
 
 
@@ -161,46 +181,46 @@ def fetch_file(
     """
     path = Path(path)
     if not verified(path, sha256=sha256):
-        with _held(path.parent), _opened(source, waits) as (file, title):
+        known = {} if sha256 is None else {path: sha256}
+        with _held(path.parent):
             if not verified(path, sha256=sha256):
-                known = {} if sha256 is None else {path.name: sha256}
-                fetch = _Fetch(file, title, known, progress, notify, free)
-                fetch.pieces({path: Piece(title, file.version, 0, file.size)})
+                with _opened(source, waits) as (file, title):
+                    fetch = _Fetch(file, title, path.parent, known, progress, notify, free)
+                    fetch.pieces({path: Piece(title, file.version, 0, file.size)})
     return path
 
 
 class _Fetch:
-    """One call's work on one source."""
+    """One call's work on one source, into one folder."""
 
     def __init__(
         self,
         file: RemoteFile | LocalFile,
         title: str,
-        known: Mapping[str, str],
+        folder: Path,
+        known: Mapping[Path, str],
         progress: Progress,
         notify: Callable[[str], object],
         free: Callable[[Path], int],
     ) -> None:
-        self.file, self.title, self.known = file, title, known
+        self.file, self.title, self.folder, self.known = file, title, folder, known
         self.progress, self.notify, self.free = progress, notify, free
 
-    def members(self, names: Sequence[str], folder: Path) -> None:
+    def members(self, wanted: Mapping[str, Path]) -> None:
         """Fetch members: all at once where the archive can be walked through without reading it, else as they come."""
-        with closing(self._walk(folder)) as walk:
+        with closing(self._walk()) as walk:
             if self.file.ranges:
-                found = list(walk)
-                members = [_only(name, found, self.title) for name in names]
-                self.pieces(
-                    {folder / member.base_name: self._piece(member) for member in sorted(members, key=lambda each: each.offset)}
-                )
+                there = list(walk)
+                found = {path: _only(name, there, self.title) for name, path in wanted.items()}
+                in_order = sorted(found.items(), key=lambda each: each[1].offset)
+                self.pieces({path: self._piece(member) for path, member in in_order})
                 return
             self.notify(f"{self.title}: the server sends no ranges, so that all is read up to the last wanted member")
-            left = dict.fromkeys(names)
+            left = dict(wanted)
             for member in walk:
-                if member.base_name in left and member.kind != "folder":
+                if name := next((each for each in left if _is_called(member, each)), None):
                     _check_plain(member, self.title)
-                    self.pieces({folder / member.base_name: self._piece(member)})
-                    del left[member.base_name]
+                    self.pieces({left.pop(name): self._piece(member)})
                 if not left:
                     return
             raise _not_found(next(iter(left)), self.title)
@@ -210,17 +230,16 @@ class _Fetch:
         sizes = [piece.size for piece in pieces.values()]
         done = sum(done_of(path, piece) for path, piece in pieces.items())
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        for folder in {path.parent for path in pieces}:
-            _check_space(folder, (total or 0) - done, self.free)
+        _check_space(self.folder, (total or 0) - done, self.free)
         before = 0
         for path, piece in pieces.items():
             if resumed := done_of(path, piece):
                 self.notify(f"{path.name}: continues after {decimal(resumed)}")
             digest = fetch_piece(
-                self.file, piece, path, sha256=self.known.get(path.name), report=self._reporter(path, piece, before, total)
+                self.file, piece, path, sha256=self.known.get(path), report=self._reporter(path, piece, before, total)
             )
             before += piece.size or 0
-            if path.name not in self.known:
+            if path not in self.known:
                 self.notify(f"{path.name}: SHA-256 {digest} recorded in {record_of(path).name}")
 
     def _reporter(self, path: Path, piece: Piece, before: int, total: int | None) -> Callable[[int], None]:
@@ -237,9 +256,9 @@ class _Fetch:
     def _piece(self, member: Member) -> Piece:
         return Piece(self.title, self.file.version, member.offset, member.size)
 
-    def _walk(self, folder: Path) -> Iterator[Member]:
+    def _walk(self) -> Generator[Member, None, None]:
         """The members, of which those that an earlier call has seen are not looked for again."""
-        path = folder / f".index-{hashlib.sha256(self.title.encode()).hexdigest()[:8]}.json"
+        path = self.folder / f".index-{hashlib.sha256(self.title.encode()).hexdigest()[:8]}.json"
         index = self._index(path)
         yield from tuple(index.members)
         if index.complete:
@@ -270,8 +289,8 @@ class _Fetch:
 
 
 def _only(name: str, members: Sequence[Member], archive: str) -> Member:
-    """The one member with a base name, if it is a plain file with an innocent path."""
-    found = [member for member in members if member.base_name == name and member.kind != "folder"]
+    """The one member of a name, if it is a plain file with an innocent path."""
+    found = [member for member in members if _is_called(member, name)]
     if not found:
         raise _not_found(name, archive)
     if len(found) > 1:
@@ -280,6 +299,10 @@ def _only(name: str, members: Sequence[Member], archive: str) -> Member:
         )
     _check_plain(found[0], archive)
     return found[0]
+
+
+def _is_called(member: Member, name: str) -> bool:
+    return member.kind != "folder" and f"/{member.name}".endswith(f"/{name}")
 
 
 def _not_found(name: str, archive: str) -> AudioMetamerError:
@@ -294,8 +317,8 @@ def _check_plain(member: Member, archive: str) -> None:
 
 
 def _checked_name(name: str) -> str:
-    if "/" in name or "\\" in name or not is_safe_relative_path(name):
-        raise AudioMetamerError(f"{name!r} is not the base name of a member: it is without folders")
+    if "\\" in name or not is_safe_relative_path(name):
+        raise AudioMetamerError(f"{name!r} is not the name of a member, nor the end of its path")
     return name
 
 
