@@ -1,4 +1,4 @@
-"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips."""
+"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips, listeners a table."""
 
 import os
 import shutil
@@ -15,6 +15,8 @@ from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
 from audiometamer.models.published import Published, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.published.listeners import published_listeners
+from audiometamer.published.stimuli import published_stimuli
 
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
 Notify = Callable[[str], object]
@@ -93,7 +95,8 @@ def get_all(
         for _, group in groupby(by_address, key=lambda each: each.address):
             together = list(group)
             for entry, file in zip(together, _fetched(together, [*map(Path, sources)], progress, notify), strict=True):
-                _converted(entry, file, trust=trust)
+                for line in _converted(entry, file, trust=trust):
+                    notify(f"{entry.name}: {line}")
                 notify(f"{entry.name} is in {entry.folder}")
     return {each.name: each.folder for each in entries}
 
@@ -101,6 +104,8 @@ def get_all(
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
     """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
     address = entries[0].address
+    if not address:
+        return [_copy_of_repository(entry, sources) for entry in entries]
     folder = published_home() / "downloads" / PurePosixPath(urlsplit(address).path).stem
     files = {each.member: file for each in entries if (file := _single_file(each, sources))}
     hashes = {each.member: each.sha256 for each in entries if each.sha256}
@@ -114,6 +119,16 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
         else:
             fetch_file(source, folder / members[0], sha256=hashes.get(members[0]), progress=progress, notify=notify)
     return [folder / each.member for each in entries]
+
+
+def _copy_of_repository(entry: Published, sources: Iterable[Path]) -> Path:
+    """The folder among the sources from which an entry without an address is made."""
+    if (folder := next((source for source in sources if source.is_dir()), None)) is not None:
+        return folder
+    raise AudioMetamerError(
+        f"{entry.name} has no address of its own: get a copy of {entry.repository}, and name its folder {entry.member} "
+        "with --from"
+    )
 
 
 def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
@@ -146,14 +161,36 @@ def _is_member(path: str, member: str) -> bool:
     return f"/{path}".endswith(f"/{member}")
 
 
-def _converted(entry: Published, file: Path, *, trust: bool) -> None:
-    """Make the folder of an entry from its file, which is deleted."""
+def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
+    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines that the user should know."""
+    lines: list[str] = []
     if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
-            shutil.copy2(file, folder / file.name)
+            lines = _CONVERTERS.get(entry.name, _kept)(file, folder)
     else:
         _import(entry, file, trust=trust)
-    file.unlink()
+    if file.is_file():
+        file.unlink()
+    return lines
+
+
+def _kept(file: Path, folder: Path) -> list[str]:
+    """The file as it is."""
+    shutil.copy2(file, folder / file.name)
+    return []
+
+
+def _listeners(source: Path, folder: Path) -> list[str]:
+    groups = published_listeners(source, folder)
+    listeners = {(group.experiment, listener) for group in groups for listener in group.listeners}
+    experiments = {group.experiment for group in groups}
+    return [f"{len(listeners)} listeners, at metamers of {len(groups)} networks in {len(experiments)} experiments"]
+
+
+_CONVERTERS: dict[str, Callable[[Path, Path], list[str]]] = {
+    "feather2023/stimuli": published_stimuli,
+    "feather2023/listeners": _listeners,
+}
 
 
 def _import(entry: Published, file: Path, *, trust: bool) -> None:
