@@ -13,11 +13,11 @@ from tiny_published import stimuli
 
 from audiometamer.models import published as registry_module
 
-SPEAKERS, SOUNDS = ["anna", "bert"], ["wind"]
+SPEAKERS = ["anna", "bert"]
+STIMULI = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
 HEADS = {"signal/word_int": 3, "signal/speaker_int": 2, "noise/labels_binary_via_int": 1}
 SPEAKER_RUN = "audio_rep_training_cochleagram_1/kell2018_speaker_decay_lr/46ed16b7/5_checkpoint.pt"
 WORD_RUN = "audio_rep_training_cochleagram_1/kell2018_decay_lr/2b411fd2/5_checkpoint.pt"
-STIMULI = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
 
 REGISTRY = """
 [papers.feather2023]
@@ -95,8 +95,8 @@ address = "ROOT/word_and_speaker_encodings_jsinv3.pckl"
 sha256 = "LABELS"
 
 [data."feather2023/stimuli"]
-what = "Clips of words"
-file = "STIMULI"
+what = "Clips"
+file = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
 archive = "feather2023-assets"
 
 [data."feather2023/listeners"]
@@ -163,7 +163,7 @@ def files(made):
         "cochdnn_model_checkpoints.tar": tar_of(
             {f"model_checkpoints/{SPEAKER_RUN}": checkpoint(speaker), f"model_checkpoints/{WORD_RUN}": checkpoint(word)}
         ),
-        "pytorch_metamers_assets_folder.tar": tar_of({f"assets/{STIMULI}": pickle.dumps(stimuli(), protocol=4)}),
+        "pytorch_metamers_assets_folder.tar": tar_of({f"assets/{STIMULI}": pickle.dumps(stimuli()), "assets/README": b"Assets"}),
         "word_and_speaker_encodings_jsinv3.pckl": labels(),
         "audioset_idx_to_label.pckl": pickle.dumps({0: {"human_readable": "wind", "audioset_label": "/m/03m9d0z"}}, protocol=2),
     }
@@ -172,7 +172,6 @@ def files(made):
 def registry(root):
     """The look-alike registry's text, for a server at this address."""
     filled = {"ROOT": root, "LABELS": hashlib.sha256(labels()).hexdigest(), "WORD_RUN": WORD_RUN, "SPEAKER_RUN": SPEAKER_RUN}
-    filled["STIMULI"] = STIMULI
     text = REGISTRY
     for name, value in filled.items():
         text = text.replace(name, value)
