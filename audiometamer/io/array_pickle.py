@@ -3,7 +3,7 @@
 import math
 import pickle
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,7 @@ def _from_buffer(*state: Any) -> StoredArray:
     return stored
 
 
-_ARRAYS = {"numpy.dtype": _TypeOrObjects, "numpy.ndarray": StoredArray}
+_ARRAYS: dict[str, Callable[..., Any]] = {"numpy.dtype": _TypeOrObjects, "numpy.ndarray": StoredArray}
 _ARRAYS |= {name: StoredArray for name in NUMPY_VALUES if name.endswith("._reconstruct")}
 _ARRAYS |= {name: _from_buffer for name in NUMPY_VALUES if name.endswith("._frombuffer")}
 

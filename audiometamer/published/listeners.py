@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +73,7 @@ def our_name(layer: str) -> str:
 
     if layer == "natural_audio":
         return NATURAL
-    return ChainMap(CochCNN9.aliases, CochResNet50.aliases, SpecTemp.aliases).get(layer, layer)
+    return {**CochCNN9.aliases, **CochResNet50.aliases, **SpecTemp.aliases}.get(layer, layer)
 
 
 def published_listeners(path: Path, out: Path, *, overwrite: bool = False) -> list[PublishedListeners]:
@@ -260,8 +259,8 @@ def find_published(name: str) -> list[PublishedListeners]:
 
     paper, *parts = name.split("/")
     if paper != PAPER:
-        known = f"{PAPER}, {PAPER}/NETWORK or {PAPER}/experimentN"
-        raise AudioMetamerError(f"{name} is neither a table of listeners, nor a .mat file or a folder of them, nor {known}")
+        names = f"{PAPER}, {PAPER}/NETWORK or {PAPER}/experimentN"
+        raise AudioMetamerError(f"{name} is neither a table of listeners, nor a .mat file or a folder of them, nor {names}")
     entry = published_entry(f"{PAPER}/listeners")
     if not (table := entry.folder / LISTENERS).exists():
         raise AudioMetamerError(
@@ -269,7 +268,7 @@ def find_published(name: str) -> list[PublishedListeners]:
         )
     groups = read_published(table)
     for part in parts:
-        known = dict.fromkeys(name for group in groups for name in (f"experiment{group.experiment}", group.network))
+        known = dict.fromkeys(each for group in groups for each in (f"experiment{group.experiment}", group.network))
         if part not in known:
             raise AudioMetamerError(f"{name}: no listeners of {part}{did_you_mean(part, known)}; there are {', '.join(known)}")
         groups = [group for group in groups if part in (f"experiment{group.experiment}", group.network)]

@@ -136,6 +136,17 @@ def _rows(group: PublishedListeners, *, resamples: int, seed: int) -> Iterator[R
         yield row_of_means(means, k, model=group.network, layer=layer, observer="human", trials=None, source=group.source)
 
 
+def labelled(beside: Sequence[Beside]) -> Iterator[tuple[str, Beside]]:
+    """Each with a label for a legend; of several groups that have the same one, with their experiment or file."""
+    sources: dict[str, set[str]] = {}
+    for each in beside:
+        sources.setdefault(each.label, set()).add(each.published.source)
+    for each in beside:
+        published = each.published
+        where = f"experiment {published.experiment}" if published.experiment else published.file
+        yield (f"{each.label}, {where}" if len(sources[each.label]) > 1 else each.label), each
+
+
 def distinct_rows(beside: Iterable[Beside]) -> list[RecognitionRow]:
     """The rows of all published listeners, each group once."""
     groups = {each.published.source + each.published.network: each.recognition for each in beside}

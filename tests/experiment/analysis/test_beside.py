@@ -9,7 +9,7 @@ from tiny_published import HUMAN, write_matrix
 
 from audiometamer.experiment.analysis import figures as module
 from audiometamer.experiment.analysis.analyse import analyse
-from audiometamer.experiment.analysis.beside import stand_beside
+from audiometamer.experiment.analysis.beside import labelled, stand_beside
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.folder import RecognitionSettings, analyse_into, write_recognition_analysis
 from audiometamer.experiment.analysis.sources import AnalysisSources
@@ -107,6 +107,15 @@ def test_they_are_drawn_beside_ones_own(monkeypatch, tmp_path, published):
         axes.get_legend().get_texts(), [c for c in axes.containers if not str(c.get_label()).startswith("_")], strict=True
     )}  # fmt: skip
     assert len(set(colours.values())) == len(colours) == 6
+
+
+def test_groups_at_the_same_network_have_different_labels(tmp_path, published):
+    write_matrix(tmp_path / "more", experiment=3)
+    own = analyse(answers(3, 4), **FAST).recognition
+    beside = stand_beside(own, [published, read_matrices(tmp_path / "more"), published])
+    assert [label for label, _ in labelled(beside)] == [
+        f"Feather et al. 2023, n = 4:\ncochcnn9, experiment {number}" for number in (1, 3, 1)
+    ]
 
 
 def test_they_are_in_the_tables_the_summary_and_a_file_of_their_own(tmp_path, published):
