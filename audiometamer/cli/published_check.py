@@ -13,6 +13,7 @@ from audiometamer.io.files import check_writable, write_json
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.null_sounds import PAIRS
 from audiometamer.models.model import Model
+from audiometamer.models.published import published_home
 from audiometamer.published.check import STEPS, Checked
 from audiometamer.published.check import check as checked
 from audiometamer.training.sources import open_sources
@@ -81,6 +82,9 @@ def check(
 
 
 def _folder_of(model: Model) -> Path:
+    """Where the results go, unless the user says: nothing is put into a folder of the zoo, or of the user's own, unasked."""
+    if model.folder is not None and model.folder.is_relative_to(published_home()):
+        return model.folder
     return Path("check") / safe_name(model.name)
 
 

@@ -258,7 +258,7 @@ def _networks(name: str, network: _Network, read: _Registry) -> Iterator[Publish
             entry,
             name=f"{name}{_PERMUTED}",
             kind="control",
-            what=f"Control: {network.what}; its tensors permuted",
+            what=f"Control: the tensors of {name}, permuted",
             correct_percent=None,
             permuted_seed=network.permuted_seed,
         )

@@ -44,8 +44,16 @@ def test_an_adversarial_network():
     assert entry.correct_percent == 97.5
 
 
-@pytest.mark.parametrize("name", ["feather2023/cochcnn9", "tuckute2023/cochcnn9-speaker-clean-seed2",
-                                  "tuckute2023/cochresnet50-word", "tuckute2023/cochresnet50-word-speaker-audioset", "feather2023/spectemp"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "feather2023/cochcnn9",
+        "feather2023/spectemp",
+        "tuckute2023/cochcnn9-speaker-clean-seed2",
+        "tuckute2023/cochresnet50-word",
+        "tuckute2023/cochresnet50-word-speaker-audioset",
+    ],
+)
 def test_layers_are_modules_of_the_network(name):
     entry = published()[name]
     outputs = dict(entry.classes)
