@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -114,16 +114,18 @@ def fetch_members(
         If the archive cannot be read, has no such member or two, a member is no plain file or has a path that leads out of the
         archive, a hash is wrong, or there is too little space.
     """
-    known = sha256 or {}
-    paths = {name: Path(folder) / _checked_name(name) for name in names}
+    folder = Path(folder)
+    paths = {name: folder / _checked_name(name) for name in names}
+    known = {paths[name]: value for name, value in (sha256 or {}).items() if name in paths}
 
-    def missing() -> list[str]:
-        return [name for name, path in paths.items() if not verified(path, sha256=known.get(name))]
+    def missing() -> dict[str, Path]:
+        return {name: path for name, path in paths.items() if not verified(path, sha256=known.get(path))}
 
     if missing():
-        with _held(Path(folder)), _opened(source, waits) as (file, title):
-            fetch = _Fetch(file, title, {paths[name]: known[name] for name in names if name in known}, progress, notify, free)
-            fetch.members(missing(), Path(folder))
+        with _held(folder):
+            if wanted := missing():  # another process may have fetched them meanwhile
+                with _opened(source, waits) as (file, title):
+                    _Fetch(file, title, folder, known, progress, notify, free).members(wanted)
     return paths
 
 
@@ -161,45 +163,46 @@ def fetch_file(
     """
     path = Path(path)
     if not verified(path, sha256=sha256):
-        with _held(path.parent), _opened(source, waits) as (file, title):
+        known = {} if sha256 is None else {path: sha256}
+        with _held(path.parent):
             if not verified(path, sha256=sha256):
-                known = {} if sha256 is None else {path: sha256}
-                fetch = _Fetch(file, title, known, progress, notify, free)
-                fetch.pieces({path: Piece(title, file.version, 0, file.size)})
+                with _opened(source, waits) as (file, title):
+                    fetch = _Fetch(file, title, path.parent, known, progress, notify, free)
+                    fetch.pieces({path: Piece(title, file.version, 0, file.size)})
     return path
 
 
 class _Fetch:
-    """One call's work on one source."""
+    """One call's work on one source, into one folder."""
 
     def __init__(
         self,
         file: RemoteFile | LocalFile,
         title: str,
+        folder: Path,
         known: Mapping[Path, str],
         progress: Progress,
         notify: Callable[[str], object],
         free: Callable[[Path], int],
     ) -> None:
-        self.file, self.title, self.known = file, title, known
+        self.file, self.title, self.folder, self.known = file, title, folder, known
         self.progress, self.notify, self.free = progress, notify, free
 
-    def members(self, names: Sequence[str], folder: Path) -> None:
+    def members(self, wanted: Mapping[str, Path]) -> None:
         """Fetch members: all at once where the archive can be walked through without reading it, else as they come."""
-        with closing(self._walk(folder)) as walk:
+        with closing(self._walk()) as walk:
             if self.file.ranges:
-                found = list(walk)
-                members = {folder / name: _only(name, found, self.title) for name in names}
-                in_order = sorted(members.items(), key=lambda each: each[1].offset)
+                there = list(walk)
+                found = {path: _only(name, there, self.title) for name, path in wanted.items()}
+                in_order = sorted(found.items(), key=lambda each: each[1].offset)
                 self.pieces({path: self._piece(member) for path, member in in_order})
                 return
             self.notify(f"{self.title}: the server sends no ranges, so that all is read up to the last wanted member")
-            left = dict.fromkeys(names)
+            left = dict(wanted)
             for member in walk:
-                if member.kind != "folder" and (name := next((each for each in left if _is_called(member, each)), None)):
+                if name := next((each for each in left if _is_called(member, each)), None):
                     _check_plain(member, self.title)
-                    self.pieces({folder / name: self._piece(member)})
-                    del left[name]
+                    self.pieces({left.pop(name): self._piece(member)})
                 if not left:
                     return
             raise _not_found(next(iter(left)), self.title)
@@ -209,9 +212,7 @@ class _Fetch:
         sizes = [piece.size for piece in pieces.values()]
         done = sum(done_of(path, piece) for path, piece in pieces.items())
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        for folder in {path.parent for path in pieces}:
-            make_folder(folder)
-            _check_space(folder, (total or 0) - done, self.free)
+        _check_space(self.folder, (total or 0) - done, self.free)
         before = 0
         for path, piece in pieces.items():
             if resumed := done_of(path, piece):
@@ -237,9 +238,9 @@ class _Fetch:
     def _piece(self, member: Member) -> Piece:
         return Piece(self.title, self.file.version, member.offset, member.size)
 
-    def _walk(self, folder: Path) -> Iterator[Member]:
+    def _walk(self) -> Generator[Member, None, None]:
         """The members, of which those that an earlier call has seen are not looked for again."""
-        path = folder / f".index-{hashlib.sha256(self.title.encode()).hexdigest()[:8]}.json"
+        path = self.folder / f".index-{hashlib.sha256(self.title.encode()).hexdigest()[:8]}.json"
         index = self._index(path)
         yield from tuple(index.members)
         if index.complete:
@@ -270,8 +271,8 @@ class _Fetch:
 
 
 def _only(name: str, members: Sequence[Member], archive: str) -> Member:
-    """The one member with a base name, if it is a plain file with an innocent path."""
-    found = [member for member in members if _is_called(member, name) and member.kind != "folder"]
+    """The one member of a name, if it is a plain file with an innocent path."""
+    found = [member for member in members if _is_called(member, name)]
     if not found:
         raise _not_found(name, archive)
     if len(found) > 1:
@@ -283,7 +284,7 @@ def _only(name: str, members: Sequence[Member], archive: str) -> Member:
 
 
 def _is_called(member: Member, name: str) -> bool:
-    return f"/{member.name}".endswith(f"/{name}")
+    return member.kind != "folder" and f"/{member.name}".endswith(f"/{name}")
 
 
 def _not_found(name: str, archive: str) -> AudioMetamerError:

@@ -24,6 +24,7 @@ _GROWTH = 4  # of windows that follow each other
 _NEAR = 1 << 20  # bytes that are read through sooner than another request is answered
 _FIRST_ATTEMPTS = 3  # to reach a server that has never answered
 _LONGEST_WAIT = 60.0  # seconds, whatever the server asks for
+_INNERMOST = re.compile(r"\[Errno -?\d+\] ([^)'\"\]]+)|Error\(\d+, '([^']+)'\)|certificate verify failed: ([^(]+)")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _BROKEN = (OSError, urllib3.exceptions.HTTPError)  # errors of requests are OSErrors
 _HOPELESS = (requests.exceptions.SSLError, requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)
@@ -58,7 +59,7 @@ class _Body:
         left = size if self.end is None else min(size, self.end - self.position)
         block: bytes = self.response.raw.read(left, decode_content=False) if left > 0 else b""
         if not block and left > 0 and self.end is not None:
-            raise urllib3.exceptions.ProtocolError("the server closed it")
+            raise urllib3.exceptions.ProtocolError("IncompleteRead")
         self.position += len(block)
         return block
 
@@ -265,7 +266,9 @@ class RemoteFile(io.RawIOBase):
             raise
 
     def _body_of(self, response: requests.Response, begin: int) -> _Body:
-        status, total = response.status_code, None
+        status = response.status_code
+        end: int | None
+        total: int | None
         if status == HTTPStatus.PARTIAL_CONTENT:
             found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != begin:
@@ -349,7 +352,10 @@ def remote_size(address: str, *, waits: Sequence[float] = WAITS) -> int | None:
 def _reason(error: BaseException) -> str:
     """The innermost reason in a message of requests, which repeats addresses and objects."""
     said = first_line(error)
-    found = re.findall(r"\[Errno -?\d+\] ([^\)'\"\]]+)", said) or re.findall(r"certificate verify failed: ([^(]+)", said)
-    if found:
-        return str(found[-1]).strip()
-    return "no answer in time" if "timed out" in said else re.sub(r"^.*?\(Caused by (.*)\)$", r"\1", said)
+    if found := _INNERMOST.findall(said):
+        return next(text for text in found[-1] if text).strip()
+    if "timed out" in said:
+        return "no answer in time"
+    if any(sign in said for sign in ("IncompleteRead", "RemoteDisconnected")):
+        return "the server closed it"
+    return said

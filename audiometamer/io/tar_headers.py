@@ -40,14 +40,10 @@ class Member(msgspec.Struct, frozen=True):
     """A member of an archive."""
 
     name: str
-    kind: str  # "file", "folder", "symbolic link", "hard link", "device", "pipe", "sparse file", or "of type …"
+    kind: str  # "file", "folder", "symbolic link", "hard link", "device", "pipe", "sparse file", or "member of type …"
     offset: int  # of its content, in bytes
     size: int  # bytes
     end: int  # offset of the next header
-
-    @property
-    def base_name(self) -> str:
-        return self.name.rstrip("/").rpartition("/")[2]
 
 
 def members_from(file: ReadableFile, offset: int, archive: str) -> Iterator[Member]:
@@ -112,7 +108,7 @@ def _checked_size(size: int, offset: int, archive: str) -> int:
 
 def _member(header: tarfile.TarInfo, offset: int, size: int, said: dict[str, str], archive: str) -> Member:
     """A member; links, folders and devices have none, whatever size they state."""
-    kind = _KINDS.get(header.type, f"of type {header.type!r}")
+    kind = _KINDS.get(header.type, f"member of type {header.type!r}")
     if re.fullmatch("[0-9]{1,20}", stated := said.get("size", "")):
         size = _checked_size(int(stated), offset - BLOCK, archive)
     if header.type in tarfile.SUPPORTED_TYPES and kind not in ("file", "sparse file"):

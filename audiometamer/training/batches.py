@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.training.cochleagram_cache import CochleagramCache
+from audiometamer.training.cochleagram_cache import CochleagramBatch, CochleagramCache
 from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 
 
@@ -32,7 +32,7 @@ class BatchesByKey(Dataset[Any]):
     def __init__(self, training_set: TrainingSet, share: tuple[int, int], cache: CochleagramCache | None = None) -> None:
         self.training_set, self.share, self.cache = training_set, share, cache
 
-    def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | AudioMetamerError:
+    def __getitem__(self, key: tuple[int, int]) -> TrainingBatch | CochleagramBatch | AudioMetamerError:
         try:
             cached = self.cache.load(self.place(*key)) if self.cache is not None else None
             return cached or self.training_set.batch(*key, share=self.share)
@@ -58,9 +58,9 @@ def loaded_batches(loader: "DataLoader[Any]") -> Iterator[Any]:
 
 
 def ignore_interrupts(_: int) -> None:
-    """Leave Ctrl-C to the parent process, in a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends its workers with it
+    """Leave Ctrl-C, and a scheduler's signal to all processes, to the parent: it ends its workers between two batches."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

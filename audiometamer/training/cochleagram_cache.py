@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +12,15 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write
-from audiometamer.training.excerpts import TrainingBatch
 
 _COCHLEAGRAMS = "cochleagrams"
+
+
+class CochleagramBatch(NamedTuple):
+    """Cochleagrams [shape=(batch, filters, frames)] and their targets by task, as those of a `TrainingBatch`."""
+
+    cochleagrams: Tensor
+    targets: dict[str, Tensor]
 
 
 class CochleagramCache:
@@ -38,7 +45,7 @@ class CochleagramCache:
         """Number of batches that are kept."""
         return sum(1 for _ in self.folder.glob("*/*.npz"))
 
-    def load(self, key: str) -> TrainingBatch | None:
+    def load(self, key: str) -> CochleagramBatch | None:
         """A batch; None if it is not there yet.
 
         Raises
@@ -57,16 +64,16 @@ class CochleagramCache:
             raise AudioMetamerError(
                 f"{path} is not a batch of cochleagrams; delete it, or {self.folder}, and what is missing is made again"
             ) from error
-        return TrainingBatch(torch.empty(0), arrays, cochleagrams)
+        return CochleagramBatch(cochleagrams, arrays)
 
-    def save(self, key: str, batch: TrainingBatch, cochleagrams: Tensor) -> Tensor:
-        """Keep the cochleagrams of a batch; return them as they will be loaded."""
-        half = cochleagrams.half()
+    def save(self, key: str, batch: CochleagramBatch) -> Tensor:
+        """Keep a batch; return its cochleagrams as they will be loaded."""
+        half = batch.cochleagrams.half()
         arrays = {_COCHLEAGRAMS: half, **batch.targets}
         path = self._path(key)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **{name: tensor.cpu().numpy() for name, tensor in arrays.items()})
-        return half.to(cochleagrams.dtype)
+        return half.to(batch.cochleagrams.dtype)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"

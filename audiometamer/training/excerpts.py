@@ -21,14 +21,10 @@ from audiometamer.training.selection import Sources, source_of, weights
 
 
 class TrainingBatch(NamedTuple):
-    """Sounds [shape=(batch, samples)] and their targets by task, see `ClassificationTask.encoded` [shape=(batch, ...)].
-
-    Instead of the sounds there may be their cochleagrams [shape=(batch, filters, frames)].
-    """
+    """Sounds [shape=(batch, samples)] and their targets by task, see `ClassificationTask.encoded` [shape=(batch, ...)]."""
 
     sounds: Tensor
     targets: dict[str, Tensor]
-    cochleagrams: Tensor | None = None
 
     @classmethod
     def stack(cls, examples: Sequence[tuple[Samples, Targets]]) -> "TrainingBatch":

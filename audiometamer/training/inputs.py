@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from audiometamer.models.model import Model
 from audiometamer.training.adversaries import Adversary
+from audiometamer.training.cochleagram_cache import CochleagramBatch
 from audiometamer.training.corpus import ClassificationTask
 from audiometamer.training.excerpts import TrainingBatch
 from audiometamer.training.losses import each_loss
@@ -14,7 +15,7 @@ from audiometamer.training.masking import Masking
 from audiometamer.training.recipe import Recipe
 
 Loss = Callable[[Tensor], Tensor]
-Keep = Callable[[TrainingBatch, Tensor], Tensor]
+Keep = Callable[[CochleagramBatch], Tensor]
 
 
 class TrainingInputs:
@@ -34,25 +35,25 @@ class TrainingInputs:
 
     def __call__(
         self,
-        batch: TrainingBatch,
+        batch: TrainingBatch | CochleagramBatch,
         targets: Mapping[str, Tensor],
         adversary: Adversary | None,
         generator: torch.Generator,
         *,
-        keep: Keep = lambda _, cochleagrams: cochleagrams,
+        keep: Keep = lambda batch: batch.cochleagrams,
     ) -> Tensor:
         """The cochleagrams that the network is trained on [shape=(batch, filters, frames)].
 
         Parameters
         ----------
-        batch : TrainingBatch
+        batch : TrainingBatch or CochleagramBatch
         targets : mapping of str to Tensor
             Targets by task, on the model's device.
         adversary : Adversary, optional
         generator : torch.Generator
             Generator of masks and perturbations, on the model's device.
         keep : callable
-            Called with the batch and new cochleagrams, before they are masked and perturbed; returns those to be used.
+            Called with new cochleagrams, before they are masked and perturbed; returns those to be used.
         """
 
         def loss(cochleagrams: Tensor) -> Tensor:
@@ -64,20 +65,20 @@ class TrainingInputs:
             return torch.stack(each).sum()
 
         self.model.network.eval().requires_grad_(False)
-        if batch.cochleagrams is not None:
+        if isinstance(batch, CochleagramBatch):
             cochleagrams = batch.cochleagrams.to(self.model.device)
         else:
-            cochleagrams = keep(batch, self._new(batch, loss, adversary, generator))
+            cochleagrams = keep(CochleagramBatch(self._new(batch.sounds, loss, adversary, generator), batch.targets))
         if self.recipe.masking != Masking():
             cochleagrams = self.recipe.masking(cochleagrams, generator=generator)
         if adversary is not None and adversary.at == "cochleagram":
             cochleagrams = adversary.perturbed(cochleagrams, loss, generator=generator)
         return cochleagrams
 
-    def _new(self, batch: TrainingBatch, loss: Loss, adversary: Adversary | None, generator: torch.Generator) -> Tensor:
+    def _new(self, sounds: Tensor, loss: Loss, adversary: Adversary | None, generator: torch.Generator) -> Tensor:
         """The cochleagrams of sounds, which the adversary may perturb."""
         bounds = self.model.bounds
-        sounds = batch.sounds.to(self.model.device).clamp(*bounds)
+        sounds = sounds.to(self.model.device).clamp(*bounds)
         if adversary is not None and adversary.at == "waveform":
             sounds = adversary.perturbed(sounds, lambda x: loss(self.front_end(x)), generator=generator).clamp(*bounds)
         with torch.no_grad():

@@ -214,6 +214,17 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return round(self.sample_rate * self.duration)
 
 
+# What a recipe says of tests and of the card: the training is the same without it.
+_OF_THE_RESULT = frozenset(
+    ("name", "description", "licence", "data", "limits", "groups", "weights_dtype", "null_pairs", "test_snrs", "test_adversaries")
+)
+
+
+def settings_of_training(recipe: Recipe) -> dict[str, Any]:
+    """The settings that the weights depend on, as built-in types: a run can be resumed as long as they are the same."""
+    return {name: setting for name, setting in stated(recipe).items() if name not in _OF_THE_RESULT}
+
+
 def stated(value: Any) -> Any:
     """Settings without those at their defaults, as built-in types: the same after another setting has been added.
 

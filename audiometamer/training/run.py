@@ -23,14 +23,14 @@ from audiometamer.models.cards import Card, WeightsCard
 from audiometamer.models.model_folder import build_model
 from audiometamer.training import losses, testing
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
-from audiometamer.training.cochleagram_cache import CochleagramCache
+from audiometamer.training.cochleagram_cache import CochleagramBatch, CochleagramCache
 from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
 from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 from audiometamer.training.inputs import TrainingInputs
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
 from audiometamer.training.mixing import KINDS
-from audiometamer.training.recipe import Recipe, stated
+from audiometamer.training.recipe import Recipe, settings_of_training, stated
 from audiometamer.training.recordings import AudioFile
 from audiometamer.training.selection import source_of
 from audiometamer.training.starting import draw_weights, start_from, trained_parameters
@@ -150,7 +150,7 @@ class TrainingRun:
                     raise KeyboardInterrupt
         return self.state.seconds / 3600
 
-    def _step(self, batch: TrainingBatch) -> None:
+    def _step(self, batch: TrainingBatch | CochleagramBatch) -> None:
         """Take one step of the optimiser and add to the totals of the epoch."""
         recipe, epoch, step = self.recipe, self.state.epoch, self.state.step
         entropy = np.random.SeedSequence([recipe.seed, epoch, step, self.group.rank])
@@ -192,11 +192,11 @@ class TrainingRun:
         totals = tuple(tuple(a + b for a, b in zip(old, new, strict=True)) for old, new in zip(before, found, strict=True))
         self.state = self.state._replace(totals=totals)
 
-    def _keep(self, batch: TrainingBatch, cochleagrams: Tensor) -> Tensor:
+    def _keep(self, batch: CochleagramBatch) -> Tensor:
         """Keep new cochleagrams in the cache, if there is one; return them as they are kept."""
         if self.batches.cache is None:
-            return cochleagrams
-        return self.batches.cache.save(self.batches.place(self.state.epoch, self.state.step), batch, cochleagrams)
+            return batch.cochleagrams
+        return self.batches.cache.save(self.batches.place(self.state.epoch, self.state.step), batch)
 
     def foretell(self, workers: int) -> float:
         """The hours that the rest of the training takes, from the time of one batch and of one step; the run is as before."""
@@ -212,12 +212,12 @@ class TrainingRun:
             made = min(left, max(self.recipe.cached_epochs * per_epoch - cache.n_batches // self.group.count, 0))
             with torch.no_grad():
                 cochleagrams = self.inputs.front_end(batch.sounds.to(self.device))
-            steps = made * step + (left - made) * self._seconds_of_a_step(batch._replace(cochleagrams=cochleagrams))
+            steps = made * step + (left - made) * self._seconds_of_a_step(CochleagramBatch(cochleagrams, batch.targets))
         if self.device.type == "cpu":  # the same cores prepare the batches
             return (steps + made * preparation / (workers + 1)) / 3600
         return max(steps, made * preparation / max(workers, 1)) / 3600
 
-    def _seconds_of_a_step(self, batch: TrainingBatch) -> float:
+    def _seconds_of_a_step(self, batch: TrainingBatch | CochleagramBatch) -> float:
         """The time of the second of two steps, which are then undone."""
         network, optimizer = copy.deepcopy((self.model.network.state_dict(), self.optimizer.state_dict()))
         state, cache, self.batches.cache = self.state, self.batches.cache, None
@@ -280,7 +280,7 @@ class TrainingRun:
             "network": self.model.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "state": self.state._asdict(),
-            "recipe": _sha256(msgspec.json.encode(stated(self.recipe), order="deterministic")),
+            "recipe": self._recipe_identity(),
             "recordings": self.identity,
         }
         written = io.BytesIO()  # torch's own writer raises errors of its own
@@ -294,6 +294,9 @@ class TrainingRun:
         if self.state.rows:
             write_table(self.out / "log.csv", self.state.rows)
             draw_learning_curve(self.out / "learning_curve.png", self.state.rows, title=self.recipe.name)
+
+    def _recipe_identity(self) -> str:
+        return _sha256(msgspec.json.encode(settings_of_training(self.recipe), order="deterministic"))
 
     def _resume(self) -> None:
         """Resume from the latest checkpoint that can be read, if there is one."""
@@ -313,7 +316,7 @@ class TrainingRun:
             recipe, recordings, state = saved["recipe"], saved["recordings"], RunState(**saved["state"])
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
             raise BrokenError(f"{path} is not a checkpoint of a training run ({first_line(error)})") from error
-        if recipe != _sha256(msgspec.json.encode(stated(self.recipe), order="deterministic")):
+        if recipe != self._recipe_identity():
             raise AudioMetamerError(f"{self.out} holds a run of another recipe; name another folder")
         if recordings != self.identity:
             raise AudioMetamerError(f"{self.out} holds a run on other recordings or labels; name another folder")

@@ -1,5 +1,6 @@
 """A web server of this process, which serves bytes as well or as badly as a test wants, and keeps a log."""
 
+import os
 import re
 import threading
 import time
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest import mock
 
 BLOCK = 1 << 14
 
@@ -67,11 +69,12 @@ class LocalServer:
 
 @contextmanager
 def serving(files: Mapping[str, bytes | Served]):
-    """A server for the duration of the block."""
+    """A server for the duration of the block, which no proxy of the environment comes between."""
     server = LocalServer(files)
     server.start()
     try:
-        yield server
+        with mock.patch.dict(os.environ, {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}):
+            yield server
     finally:
         server.stop()
 
@@ -79,6 +82,10 @@ def serving(files: Mapping[str, bytes | Served]):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     local: LocalServer
+
+    def handle(self):
+        with suppress(ConnectionError):  # a client that has enough hangs up
+            super().handle()
 
     def do_GET(self):
         request = Request(self.path.lstrip("/"), dict(self.headers))
@@ -111,31 +118,25 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(request, 416, {"Content-Range": f"bytes */{total}"})
                 return
             request.status = 206
-        self.send_response(request.status)
-        headers = {
-            "Content-Length": request.end - request.begin,
-            "ETag": file.etag,
-            "Last-Modified": file.modified,
-            **file.headers,
-        }
+        wanted = file.content[request.begin : request.end]
+        content = wanted[: file.cuts.pop(0)] if file.cuts else wanted
+        headers = {"Content-Length": request.end - request.begin, "ETag": file.etag, "Last-Modified": file.modified}
         if request.status == 206:
             headers["Content-Range"] = f"bytes {request.begin}-{request.end - 1}/{total}"
         if not file.told:
-            headers["Content-Length"] = None
-            headers["Connection"] = "close"
-        for name, value in headers.items():
+            headers |= {"Content-Length": None, "Connection": "close"}
+        self.send_response(request.status)
+        for name, value in (headers | file.headers).items():
             if value is not None:
                 self.send_header(name, str(value))
         self.end_headers()
-        self._send(request, file)
-
-    def _send(self, request, file):
-        wanted = file.content[request.begin : request.end]
-        content = wanted[: file.cuts.pop(0)] if file.cuts else wanted
         self.close_connection = self.close_connection or not file.told or len(content) < request.end - request.begin
+        self._send(request, content, file.pause)
+
+    def _send(self, request, content, pause):
         with suppress(ConnectionError):
             for start in range(0, len(content), BLOCK):
-                time.sleep(file.pause)
+                time.sleep(pause)
                 block = content[start : start + BLOCK]
                 self.wfile.write(block)
                 request.sent += len(block)

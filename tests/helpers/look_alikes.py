@@ -4,9 +4,13 @@ import hashlib
 import io
 import pickle
 import tarfile
+from contextlib import contextmanager
 
 import torch
 from checkpoint_files import WORDS, network, published
+from local_server import serving
+
+from audiometamer.models import published as registry_module
 
 SPEAKERS, SOUNDS = ["anna", "bert"], ["wind"]
 HEADS = {"signal/word_int": 3, "signal/speaker_int": 2, "noise/labels_binary_via_int": 1}
@@ -156,3 +160,14 @@ def registry(root):
     for name, value in filled.items():
         text = text.replace(name, value)
     return text
+
+
+@contextmanager
+def served(archives, folder, monkeypatch):
+    """A server of the archives, and the registry that names them, for the duration of the block."""
+    with serving(archives) as server:
+        (folder / "published.toml").write_text(registry(server.root), encoding="utf-8")
+        monkeypatch.setattr(registry_module, "_FILE", folder / "published.toml")
+        registry_module.published.cache_clear()
+        yield server
+    registry_module.published.cache_clear()

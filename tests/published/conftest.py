@@ -1,10 +1,7 @@
 """A home of its own for each test, and a server with look-alikes of the published archives."""
 
 import pytest
-from local_server import serving
-from look_alikes import files, networks, registry
-
-from audiometamer.models import published as registry_module
+from look_alikes import files, networks, served
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +22,5 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(archives, tmp_path, monkeypatch):
-    with serving(archives) as server:
-        look_alike = tmp_path / "published.toml"
-        look_alike.write_text(registry(server.root), encoding="utf-8")
-        monkeypatch.setattr(registry_module, "_FILE", look_alike)
-        registry_module.published.cache_clear()
+    with served(archives, tmp_path, monkeypatch) as server:
         yield server
-    registry_module.published.cache_clear()

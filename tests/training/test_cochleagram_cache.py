@@ -4,17 +4,16 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.training.cochleagram_cache import CochleagramCache
-from audiometamer.training.excerpts import TrainingBatch
+from audiometamer.training.cochleagram_cache import CochleagramBatch, CochleagramCache
 
 COCHLEAGRAMS = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0))
-BATCH = TrainingBatch(torch.zeros(2, 9), {"word": torch.tensor([4, -1]), "sounds": torch.tensor([[1.0, 0.0], [torch.nan] * 2])})
+BATCH = CochleagramBatch(COCHLEAGRAMS, {"word": torch.tensor([4, -1]), "sounds": torch.tensor([[1.0, 0.0], [torch.nan] * 2])})
 
 
 def test_what_is_kept_is_what_was_made(tmp_path):
     cache = CochleagramCache(tmp_path, [b"front end", b"seed"])
     assert cache.load("0/1") is None
-    made = cache.save("0/1", BATCH, COCHLEAGRAMS)
+    made = cache.save("0/1", BATCH)
     loaded = CochleagramCache(tmp_path, [b"front end", b"seed"]).load("0/1")
     assert torch.equal(loaded.cochleagrams, made)
     assert made.dtype == torch.float32
@@ -25,14 +24,14 @@ def test_what_is_kept_is_what_was_made(tmp_path):
 
 
 def test_other_settings_are_kept_apart(tmp_path):
-    CochleagramCache(tmp_path, [b"ab", b"c"]).save("0/1", BATCH, COCHLEAGRAMS)
+    CochleagramCache(tmp_path, [b"ab", b"c"]).save("0/1", BATCH)
     for other in ([b"a", b"bc"], [b"ab", b"d"], [b"abc"]):
         assert CochleagramCache(tmp_path, other).load("0/1") is None
 
 
 def test_a_broken_file_is_named(tmp_path):
     cache = CochleagramCache(tmp_path, [])
-    cache.save("0/1", BATCH, COCHLEAGRAMS)
+    cache.save("0/1", BATCH)
     (path,) = tmp_path.rglob("*.npz")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(
@@ -44,12 +43,12 @@ def test_a_broken_file_is_named(tmp_path):
 def test_a_cache_below_a_file(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(am.AudioMetamerError, match=r"^could not write .*1\.npz: "):
-        CochleagramCache(tmp_path / "file", []).save("0/1", BATCH, COCHLEAGRAMS)
+        CochleagramCache(tmp_path / "file", []).save("0/1", BATCH)
 
 
 def test_the_number_of_batches(tmp_path):
     cache = CochleagramCache(tmp_path, [])
     assert cache.n_batches == 0
-    cache.save("0/1", BATCH, COCHLEAGRAMS)
-    cache.save("1/1", BATCH, COCHLEAGRAMS)
+    cache.save("0/1", BATCH)
+    cache.save("1/1", BATCH)
     assert cache.n_batches == 2

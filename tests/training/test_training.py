@@ -2,11 +2,13 @@
 
 import csv
 import hashlib
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from copy import deepcopy
 from types import SimpleNamespace
 
@@ -370,17 +372,20 @@ def test_synthetic_voices_resume(tmp_path):
 
 
 def test_a_schedulers_signal_leaves_a_checkpoint(data, recipe, tmp_path):
-    """SIGTERM, which also ends the process that makes the batches; nothing is left waiting."""
+    """SIGTERM to all processes, also to the one that makes the batches; nothing is left waiting."""
 
     def time_is_up(done, message):
         if message.startswith("epoch"):
-            os.kill(os.getpid(), signal.SIGTERM)
+            for process in (*multiprocessing.active_children(), multiprocessing.process.current_process()):
+                os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.5)  # until a worker that ends at once is missed
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, [str(data)], tmp_path / "model", workers=1, progress=time_is_up)
     assert signal.getsignal(signal.SIGTERM) is before
     assert torch.load(tmp_path / "model" / "checkpoint.pt", weights_only=True)["state"]["step"] == 1
+    assert not multiprocessing.active_children()
 
 
 def stopped_run(data, recipe, out):
@@ -397,6 +402,13 @@ def stopped_run(data, recipe, out):
     finally:
         signal.signal(signal.SIGINT, before)
     return out / "checkpoint.pt"
+
+
+def test_what_a_recipe_says_of_the_result_may_change(data, recipe, tmp_path):
+    stopped_run(data, recipe, tmp_path / "model")
+    recipe.write_text('description = "Better words."\ntest_snrs = [3.0]\n' + RECIPE.replace('name = "tones"', 'name = "sounds"'))
+    checkpoint = stopped_run(data, recipe, tmp_path / "model")
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 2
 
 
 def test_other_labels_are_another_run(data, recipe, tmp_path):
