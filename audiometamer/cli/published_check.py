@@ -1,22 +1,21 @@
 """``audiometamer published check``: whether a model is what it should be, before it is used."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from audiometamer.cli import options
-from audiometamer.cli.accuracy import print_scores
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import pluralize
 from audiometamer.io.files import check_writable, write_json
 from audiometamer.io.names import safe_name
-from audiometamer.metamers.null_sounds import PAIRS
-from audiometamer.models.model import Model
 from audiometamer.models.published import published_home
-from audiometamer.published.check import STEPS, Checked
-from audiometamer.published.check import check as checked
-from audiometamer.training.sources import open_sources
+
+if TYPE_CHECKING:
+    from audiometamer.models.model import Model
+    from audiometamer.published.checking import Checked
 
 _DIFFERENT = 1  # exit status; 2 is bad input
 _CHECK, _NULL = "check.json", "null.json"
@@ -34,11 +33,11 @@ _CHECK, _NULL = "check.json", "null.json"
     help="Natural sounds for a null distribution: files, or folders of them; may be given several times.",
 )  # fmt: skip
 @click.option(
-    "--pairs", type=click.IntRange(1), default=PAIRS, show_default=True,
+    "--pairs", type=click.IntRange(1), default=1_000_000, show_default=True,
     help="Minimum number of random pairs of --sounds, if there are enough.",
 )  # fmt: skip
 @options.layers
-@click.option("--steps", type=click.IntRange(1, 10**6), default=STEPS, show_default=True, help="Steps of a synthesis to time.")
+@click.option("--steps", type=click.IntRange(1, 10**6), default=10, show_default=True, help="Steps of a synthesis to time.")
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
 @options.device
 @options.batch_size
@@ -60,6 +59,9 @@ def check(
     The exit status is 0 if all is well, 1 if the accuracy is no better than guessing or no step can be taken at a layer, 2 if
     the model cannot be used at all.
     """
+    from audiometamer.published.checking import check as checked  # late: `published list` is quicker without
+    from audiometamer.training.sources import open_sources
+
     model = options.opened_model(model_name, device)
     out = out or _folder_of(model)
     for name in (_CHECK, _NULL) if sounds else (_CHECK,):
@@ -81,14 +83,16 @@ def check(
     ctx.exit(_DIFFERENT if found.problems else 0)
 
 
-def _folder_of(model: Model) -> Path:
+def _folder_of(model: "Model") -> Path:
     """Where the results go, unless the user says: nothing is put into a folder of the zoo, or of the user's own, unasked."""
     if model.folder is not None and model.folder.is_relative_to(published_home()):
         return model.folder
     return Path("check") / safe_name(model.name)
 
 
-def _print(found: Checked) -> None:
+def _print(found: "Checked") -> None:
+    from audiometamer.cli.accuracy import print_scores
+
     classes = "".join(f", {pluralize(n, task)}" for task, n in found.classes.items())
     click.echo(f"{found.model}: {found.parameters:,} weights, {pluralize(len(found.layers), 'layer')}{classes}; {found.machine}")
     if found.accuracy:

@@ -25,7 +25,6 @@ from audiometamer.training.recordings import Recording
 from audiometamer.training.scores import Score
 from audiometamer.training.testing import AccuracyCondition, measure, prepare_test_set
 
-STEPS = 10
 _METHOD = METHODS["default"]
 
 Progress = Callable[[float, str], object]
@@ -120,7 +119,7 @@ def check(
     splits: Sequence[str] = ("test",),
     sounds: Sequence[str | os.PathLike[str]] = (),
     pairs: int = PAIRS,
-    steps: int = STEPS,
+    steps: int = 10,
     seed: int = 0,
     batch_size: int = 8,
     memory: float = 1e9,
@@ -168,7 +167,7 @@ def check(
     Examples
     --------
     >>> import audiometamer as am
-    >>> from audiometamer.published.check import check
+    >>> from audiometamer.published import check
     >>> found, null = check(am.load_model("cochcnn-digits"), layers=["relu0"], steps=2)
     >>> found.classes, [s.layer for s in found.steps], found.problems, null
     ({'word': 16}, ['relu0'], [], None)

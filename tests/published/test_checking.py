@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import audiometamer as am
-from audiometamer.published.check import Checked, Steps, check
+from audiometamer.published import check
+from audiometamer.published.checking import Checked, Steps
 from audiometamer.training.sources import open_sources
 
 RATE, N = tiny_models.SAMPLE_RATE, 1000
