@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiometamer.drawing import line_style, literal_text, percent_by_layer, save_figure
+from audiometamer.experiment.analysis.beside import Beside
 from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.models.inputs import NATURAL
 
@@ -24,7 +25,9 @@ _LETTERS_PER_INCH = 13  # of the caption
 
 
 @literal_text()
-def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: float | None = None) -> list[Path]:
+def draw_recognition(
+    rows: Sequence[RecognitionRow], path: Path, *, chance: float | None = None, beside: Sequence[Beside] = ()
+) -> list[Path]:
     """Draw ``recognition.png``, ``.pdf`` and ``.svg``: for each model, its listeners and itself; and all models together.
 
     Parameters
@@ -35,6 +38,8 @@ def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: floa
         File of the PNG; the others are written next to it.
     chance : float, optional
         Chance level, drawn as a line. Default: none.
+    beside : sequence of Beside
+        Listeners of other experiments, drawn beside those of a model. Default: none.
 
     Returns
     -------
@@ -44,7 +49,10 @@ def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: floa
 
     models = list(dict.fromkeys(row.model for row in rows))
     panels = [{name: _rows_of(rows, model, name) for name in ("human", "network")} for model in models]
+    for lines, model in zip(panels, models, strict=True):
+        lines |= {each.label: each.drawn for each in beside if each.model == model}
     titles = [f"metamers of {model}" for model in models]
+    ahead = max(map(len, panels))  # observers and models look different
     if len(models) > 1:
         panels.append({model: _rows_of(rows, model, "human") for model in models})
         titles.append("listeners, all models")
@@ -56,7 +64,7 @@ def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: floa
     figure = Figure(figsize=(width * columns + 0.4, height * n_rows + 0.3), layout="constrained")
     places = list(figure.subplots(n_rows, columns, squeeze=False, sharey=True).flat)
     for k, (axes, lines, title) in enumerate(zip(places, panels, titles, strict=False)):
-        _panel(axes, lines, chance, first=0 if k < len(models) else 2)  # observers and models look different
+        _panel(axes, lines, chance, first=0 if k < len(models) else ahead)
         axes.set_title(textwrap.fill(title, _TITLE), fontsize=11)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
@@ -66,7 +74,7 @@ def draw_recognition(rows: Sequence[RecognitionRow], path: Path, *, chance: floa
 
 
 def _caption(rows: Sequence[RecognitionRow]) -> str:
-    """Number of listeners, and what the error bars are."""
+    """Number of one's own listeners, and what the error bars are."""
     counts = sorted({row.listeners for row in rows if row.observer == "human" and row.value is not None})
     n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     text = f"Mean of n = {n} listener{'s' * (n != '1')}"
@@ -91,7 +99,7 @@ def _panel(axes: "Axes", lines: dict[str, list[RecognitionRow]], chance: float |
                 _line(axes, [layers.index(row.layer) + shift for row in part], part, first + k, label)
     if chance is not None:
         axes.axhline(100 * chance, color="0.4", linestyle=":", linewidth=1.2, label=f"chance ({100 * chance:.3g} %)", zorder=1)
-    missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows}
+    missing = {(row.model, row.layer): row.missing for rows in lines.values() for row in rows if not row.source}
     absent = {layer: sum(number for (_, at), number in missing.items() if at == layer) for layer in layers}
     ticks = [f"{layer} ({absent[layer]} missing)" if absent[layer] else layer for layer in layers]
     percent_by_layer(axes, ticks)

@@ -1,0 +1,27 @@
+"""Look-alikes of what papers published: matrices of listeners, and the pickle of stimuli, in the same structure."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.io import savemat
+
+LAYERS = ("natural_audio", "input_after_preproc", "relu0_fakerelu", "relu1_fakerelu", "final")
+HUMAN = (0.85, 0.8, 0.7, 0.4, 0.1)
+
+
+def matrix_name(network="kell2018", experiment=1) -> str:
+    return f"AudioExperiment{experiment}_network_vs_humans_datamatrix_{network}_public.mat"
+
+
+def write_matrix(folder, *, network="kell2018", experiment=1, layers=LAYERS, listeners=4, human=HUMAN, **changed) -> Path:
+    """A published matrix: listener k has k hundredths more than `human` says, the network 1 everywhere."""
+    values = np.ones((listeners, len(layers), 2))
+    values[:, :, 0] = np.array(human[: len(layers)]) + 0.01 * np.arange(listeners)[:, None]
+    content = {
+        "participant_data_matrix": values, "participants": [str(k) for k in range(listeners)], "model_layers": list(layers),
+        "conditions": ["Human", "Network"], "axis_order": ["participants", "model_layers", "conditions"], **changed,
+    }  # fmt: skip
+    path = Path(folder) / f"EXPERIMENT_{experiment}" / matrix_name(network, experiment)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, {name: value for name, value in content.items() if value is not None})
+    return path
