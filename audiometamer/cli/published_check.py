@@ -11,7 +11,7 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import pluralize
 from audiometamer.io.files import check_writable, write_json
 from audiometamer.io.names import safe_name
-from audiometamer.models.published import published_home
+from audiometamer.models.published import published, published_home
 
 if TYPE_CHECKING:
     from audiometamer.models.model import Model
@@ -29,7 +29,7 @@ _CHECK, _NULL = "check.json", "null.json"
     help="Recordings of --data to test on; of data that the network was not trained on, any; may be given several times.",
 )  # fmt: skip
 @click.option(
-    "--sounds", multiple=True, type=click.Path(path_type=Path),
+    "--sounds", multiple=True, metavar="PATH",
     help="Natural sounds for a null distribution: files, or folders of them; may be given several times.",
 )  # fmt: skip
 @click.option(
@@ -48,13 +48,14 @@ _CHECK, _NULL = "check.json", "null.json"
 @click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 @click.pass_context
 def check(
-    ctx: click.Context, model_name: str, data: tuple[str, ...], splits: tuple[str, ...], sounds: tuple[Path, ...], pairs: int,
+    ctx: click.Context, model_name: str, data: tuple[str, ...], splits: tuple[str, ...], sounds: tuple[str, ...], pairs: int,
     layer_names: tuple[str, ...], steps: int, seed: int, device: str, batch_size: int, out: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Check a model, NAME, before it is used: try it on noise, and time steps of a synthesis at its layers.
 
     With --data, its accuracy on labelled recordings is tested; with --sounds, the null distribution of these is measured, and is
-    found from then on if it lies in the model's folder. NAME is any that --model takes.
+    found from then on if it lies in the model's folder. NAME is any that --model takes; --data and --sounds may be the name of
+    recordings that were fetched, feather2023/stimuli.
 
     The exit status is 0 if all is well, 1 if the accuracy is no better than guessing or no step can be taken at a layer, 2 if
     the model cannot be used at all.
@@ -67,10 +68,11 @@ def check(
     for name in (_CHECK, _NULL) if sounds else (_CHECK,):
         options.check_free(out / name, overwrite=overwrite)
     check_writable(out / _CHECK)
-    recordings = open_sources(data, click.echo)
+    recordings = open_sources([*map(_fetched, data)], click.echo)
     with tracked() as tracker:
         found, null = checked(
-            model, layers=options.split_names(layer_names) or None, recordings=recordings, splits=splits, sounds=sounds,
+            model, layers=options.split_names(layer_names) or None, recordings=recordings, splits=splits,
+            sounds=[*map(_fetched, sounds)],
             pairs=pairs, steps=steps, seed=seed, batch_size=batch_size, progress=tracker,
         )  # fmt: skip
     if null is not None:
@@ -81,6 +83,12 @@ def check(
     for problem in found.problems:
         click.echo(f"problem: {problem}", err=True)
     ctx.exit(_DIFFERENT if found.problems else 0)
+
+
+def _fetched(name: str) -> str:
+    """The folder of published recordings that are here; any other name is a path."""
+    entry = published().get(name)
+    return str(entry.folder) if entry is not None and entry.is_here and not Path(name).exists() else name
 
 
 def _folder_of(model: "Model") -> Path:

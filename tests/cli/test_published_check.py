@@ -75,6 +75,16 @@ def test_any_model_is_checked_and_its_folder_left_alone(tmp_path, capsys):
     assert (tmp_path / "elsewhere" / "check.json").is_file()
 
 
+def test_published_recordings_have_names_too(home, sounds, capsys):
+    (home / "data" / "feather2023").mkdir(parents=True)
+    sounds.rename(home / "data" / "feather2023" / "stimuli")
+    command = ("published", "check", "tiny_models:sound_model", "--layers", "final", "--steps", "1", "--pairs", "6")
+    assert main([*command, "--sounds", "feather2023/stimuli"]) == 0
+    assert "natural sounds: 6 pairs" in capsys.readouterr().out
+    words = refused(capsys, *command, "--data", "feather2023/stimuli", "--overwrite")
+    assert "no recording of split 'test' has a label of task word" in words
+
+
 def test_bad_input(sounds, capsys):
     refused_by = lambda *arguments: refused(capsys, "published", "check", *arguments)  # noqa: E731
     assert "feather2023/cochcnn9 is not here yet" in refused_by("feather2023/cochcnn9")
