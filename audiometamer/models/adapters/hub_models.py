@@ -32,11 +32,38 @@ def load(text: str) -> Model:
     AudioMetamerError
         If huggingface_hub or transformers is not installed, the repository cannot be had, or it holds no such network.
     """
+    repository, revision = _parts(text)
+    model = transformers_models.load(str(snapshot(repository, revision)))
+    model.name = repository.split("/")[-1]
+    return model
+
+
+def bytes_to_fetch(text: str) -> int:
+    """Bytes that `load` would download; 0 if all is in the cache, or if nobody can say.
+
+    Parameters
+    ----------
+    text : str
+        As in `load`.
+    """
+    repository, revision = _parts(text)
+    hub = imported("huggingface_hub", extra="speech")
+    try:
+        files = hub.snapshot_download(
+            repository, revision=revision, allow_patterns=[*_SETTINGS, *_TENSORS, *_PICKLES], dry_run=True
+        )
+    except Exception:  # noqa: BLE001 (as below; `load` says what is wrong)
+        return 0
+    has_tensors = any(file.filename.endswith(".safetensors") for file in files)
+    wanted = [file for file in files if not (has_tensors and ".bin" in file.filename)]
+    return sum(file.file_size or 0 for file in wanted if file.will_download)
+
+
+def _parts(text: str) -> tuple[str, str | None]:
+    """Repository and revision."""
     if not (found := _NAME.fullmatch(text)):
         raise AudioMetamerError(f"hub:{text} names no repository; the form is hub:OWNER/NAME or hub:OWNER/NAME@REVISION")
-    model = transformers_models.load(str(snapshot(found["repository"], found["revision"])))
-    model.name = found["repository"].split("/")[-1]
-    return model
+    return found["repository"], found["revision"]
 
 
 def snapshot(repository: str, revision: str | None = None) -> Path:

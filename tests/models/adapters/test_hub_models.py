@@ -11,6 +11,8 @@ import transformers
 from huggingface_hub import constants
 
 import audiometamer as am
+from audiometamer.cli import fetching
+from audiometamer.models.adapters.hub_models import bytes_to_fetch
 
 CONFIG = {"id2label": {0: "yes", 1: "no"}, "label2id": {"yes": 0, "no": 1}}
 NOISE = 0.1 * torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0))
@@ -91,6 +93,30 @@ def test_what_cannot_be_fetched_is_told_in_a_line(hub, offline):
     fails(f"hub:{tiny_hub.GATED}", "hub:owner/gated asks for its terms to be accepted on its page")
     fails("hub:", "hub: names no repository; the form is hub:OWNER/NAME or hub:OWNER/NAME@REVISION")
     fails("hub:owner/-name", "hub:owner/-name cannot be fetched: Repo id must")
+
+
+def test_the_size_is_known_before(repositories, hub, monkeypatch):
+    """That of the tensors and settings, or of the pickle where there are none; nothing is fetched for it."""
+    sizes = {file.name: file.stat().st_size for file in (repositories / "owner/words").iterdir()}
+    settings = sizes["config.json"] + sizes["preprocessor_config.json"]
+    assert bytes_to_fetch("owner/words") == settings + sizes["model.safetensors"]
+    pickle = (repositories / "owner/pickled/pytorch_model.bin").stat().st_size
+    assert bytes_to_fetch("owner/pickled@v1") == settings + pickle
+    assert bytes_to_fetch("owner/nothing") == 0
+    am.load_model("hub:owner/words")
+    assert bytes_to_fetch("owner/words") == 0
+
+
+def test_a_terminal_is_asked_for_large_networks(hub, monkeypatch):
+    asked = []
+    monkeypatch.setattr(fetching, "interactive", lambda: True)
+    monkeypatch.setattr(fetching, "LARGE", 1e-6)
+    monkeypatch.setattr(fetching.click, "confirm", lambda text, **options: asked.append(text))
+    fetching.offer("hub:owner/words")
+    assert asked == ["fetch hub:owner/words, 0.00 GB?"]
+    am.load_model("hub:owner/words")
+    fetching.offer("hub:owner/words")
+    assert len(asked) == 1
 
 
 def test_no_network(hub, monkeypatch):
