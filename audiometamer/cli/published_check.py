@@ -100,12 +100,13 @@ def _folder_of(model: "Model") -> Path:
 
 def _print(found: "Checked") -> None:
     from audiometamer.cli.accuracy import print_scores
+    from audiometamer.training.scores import Scores
 
     classes = "".join(f", {pluralize(n, task)}" for task, n in found.classes.items())
     click.echo(f"{found.model}: {found.parameters:,} weights, {pluralize(len(found.layers), 'layer')}{classes}; {found.machine}")
     if found.accuracy:
         click.echo("\naccuracy in quiet:")
-        guessed = {(a.task, a.split, "" if a.chance is None else f"{a.chance:.2g}"): a.score for a in found.accuracy}
+        guessed: Scores = {(a.task, a.split, "" if a.chance is None else f"{a.chance:.2g}"): a.score for a in found.accuracy}
         print_scores(guessed, columns=("task", "split", "by guessing (%)"))
     click.echo(f"\nnatural sounds: {found.null_pairs:,} pairs" if found.null_pairs else "")
     table = plain_table("layer", numbers=("largest r² of a pair", "a step (ms)", "SNR at the start (dB)", "and after them"))

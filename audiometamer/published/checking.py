@@ -27,7 +27,7 @@ from audiometamer.training.testing import AccuracyCondition, measure, prepare_te
 
 _METHOD = METHODS["default"]
 
-Progress = Callable[[float, str], object]
+Progress = Callable[[float, str], None]
 
 
 class Accuracy(msgspec.Struct, frozen=True):
