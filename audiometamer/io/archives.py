@@ -51,6 +51,12 @@ class LocalFile(io.FileIO):
     def expect(self, size: int) -> None:
         """Nothing to prepare."""
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise AudioMetamerError(f"{self.name} cannot be read: {error.strerror}") from error
+
 
 class _Index(msgspec.Struct):
     """The members of an archive that are known so far."""
@@ -113,6 +119,18 @@ def fetch_members(
     AudioMetamerError
         If the archive cannot be read, has no such member or two, a member is no plain file or has a path that leads out of the
         archive, a hash is wrong, or there is too little space.
+
+    Examples
+    --------
+    >>> import tarfile, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     here = Path(folder)
+    ...     _ = (here / "net.pt").write_bytes(b"weights")
+    ...     with tarfile.open(here / "nets.tar", "w") as archive:
+    ...         archive.add(here / "net.pt", "checkpoints/net.pt")
+    ...     fetched = fetch_members(here / "nets.tar", ["net.pt"], here / "fetched")
+    ...     fetched["net.pt"].read_bytes(), verified(fetched["net.pt"])
+    (b'weights', True)
     """
     folder = Path(folder)
     paths = {name: folder / _checked_name(name) for name in names}

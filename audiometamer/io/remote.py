@@ -24,7 +24,11 @@ _GROWTH = 4  # of windows that follow each other
 _NEAR = 1 << 20  # bytes that are read through sooner than another request is answered
 _FIRST_ATTEMPTS = 3  # to reach a server that has never answered
 _LONGEST_WAIT = 60.0  # seconds, whatever the server asks for
-_INNERMOST = re.compile(r"\[Errno -?\d+\] ([^)'\"\]]+)|Error\(\d+, '([^']+)'\)|certificate verify failed: ([^(]+)")
+_INNERMOST = (
+    r"certificate verify failed: ([^(]+)",
+    r"\[Errno -?\d+\] ([^)'\"\]]+)",
+    r"Error\(\d+, '([^']+)'\)",
+)  # reasons in the messages of requests
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _BROKEN = (OSError, urllib3.exceptions.HTTPError)  # errors of requests are OSErrors
 _HOPELESS = (requests.exceptions.SSLError, requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)
@@ -115,7 +119,7 @@ class RemoteFile(io.RawIOBase):
     ) -> None:
         super().__init__()
         self.address, self._waits, self._timeout = checked_address(address), tuple(waits), timeout
-        self._position, self._window, self._expected = 0, _FIRST_WINDOW, 0
+        self._position, self._window, self._expected = 0, _FIRST_WINDOW, range(0)
         self._body: _Body | None = None
         self._known: Version | None = None
         self.ranges = True
@@ -157,7 +161,7 @@ class RemoteFile(io.RawIOBase):
 
     def expect(self, size: int) -> None:
         """Ask for this many bytes at once when reading goes on at the current position."""
-        self._expected = self._position + size
+        self._expected = range(self._position, self._position + size)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """`size` bytes; fewer only at the end of the file."""
@@ -213,7 +217,7 @@ class RemoteFile(io.RawIOBase):
         size = "" if self.size is None else f" of {self.size}"
         return (
             f"{self.address}: the connection broke at byte {self._position}{size} ({_reason(error)}), "
-            f"{pluralize(attempts, 'time')} in a row; run it again to continue from there"
+            f"{pluralize(attempts, 'time')} in a row; run it again" + " to continue from there" * self.ranges
         )
 
     def _drop(self) -> None:
@@ -235,8 +239,8 @@ class RemoteFile(io.RawIOBase):
 
     def _range_for(self, position: int, size: int) -> tuple[int, int]:
         """What to ask for next: what is expected, or more and more as long as the file is read without jumps."""
-        if position < self._expected:
-            return position, self._expected
+        if position in self._expected:
+            return position, self._expected.stop
         body = self._body
         if body is not None and body.end is not None and 0 <= position - body.end <= _NEAR:
             begin, self._window = body.end, min(self._window * _GROWTH, _LAST_WINDOW)
@@ -352,8 +356,9 @@ def remote_size(address: str, *, waits: Sequence[float] = WAITS) -> int | None:
 def _reason(error: BaseException) -> str:
     """The innermost reason in a message of requests, which repeats addresses and objects."""
     said = first_line(error)
-    if found := _INNERMOST.findall(said):
-        return next(text for text in found[-1] if text).strip()
+    for pattern in _INNERMOST:
+        if found := re.findall(pattern, said):
+            return str(found[-1]).strip()
     if "timed out" in said:
         return "no answer in time"
     if any(sign in said for sign in ("IncompleteRead", "RemoteDisconnected")):

@@ -15,7 +15,9 @@ from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
 from audiometamer.models.published import Published, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.published.stimuli import published_stimuli
 
+_STIMULI = "feather2023/stimuli"
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
 Notify = Callable[[str], object]
 
@@ -93,7 +95,8 @@ def get_all(
         for _, group in groupby(by_address, key=lambda each: each.address):
             together = list(group)
             for entry, file in zip(together, _fetched(together, [*map(Path, sources)], progress, notify), strict=True):
-                _converted(entry, file, trust=trust)
+                for line in _converted(entry, file, trust=trust):
+                    notify(f"{entry.name}: {line}")
                 notify(f"{entry.name} is in {entry.folder}")
     return {each.name: each.folder for each in entries}
 
@@ -146,14 +149,18 @@ def _is_member(path: str, member: str) -> bool:
     return f"/{path}".endswith(f"/{member}")
 
 
-def _converted(entry: Published, file: Path, *, trust: bool) -> None:
-    """Make the folder of an entry from its file, which is deleted."""
-    if entry.kind == "data":
+def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
+    """Make the folder of an entry from its file, which is deleted; what the user should know."""
+    said: list[str] = []
+    if entry.name == _STIMULI:
+        said = published_stimuli(file, entry.folder)
+    elif entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
             shutil.copy2(file, folder / file.name)
     else:
         _import(entry, file, trust=trust)
     file.unlink()
+    return said
 
 
 def _import(entry: Published, file: Path, *, trust: bool) -> None:

@@ -260,9 +260,8 @@ def find_published(name: str) -> list[PublishedListeners]:
 
     paper, *parts = name.split("/")
     if paper != PAPER:
-        raise AudioMetamerError(
-            f"{name} is neither a table of listeners, nor a .mat file or a folder of them, nor {PAPER}, {PAPER}/NETWORK or {PAPER}/experimentN"
-        )
+        known = f"{PAPER}, {PAPER}/NETWORK or {PAPER}/experimentN"
+        raise AudioMetamerError(f"{name} is neither a table of listeners, nor a .mat file or a folder of them, nor {known}")
     table = published_home() / "data" / PAPER / "listeners" / LISTENERS
     if not table.exists():
         raise AudioMetamerError(

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 import torch
 from checkpoint_files import WORDS, network, published
 from local_server import serving
+from tiny_published import stimuli
 
 from audiometamer.models import published as registry_module
 
-SPEAKERS, SOUNDS = ["anna", "bert"], ["wind"]
+SPEAKERS = ["anna", "bert"]
+STIMULI = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
 HEADS = {"signal/word_int": 3, "signal/speaker_int": 2, "noise/labels_binary_via_int": 1}
 SPEAKER_RUN = "audio_rep_training_cochleagram_1/kell2018_speaker_decay_lr/46ed16b7/5_checkpoint.pt"
 WORD_RUN = "audio_rep_training_cochleagram_1/kell2018_decay_lr/2b411fd2/5_checkpoint.pt"
@@ -42,6 +44,10 @@ cochcnn9 = ["cochleagram", "conv0", "relu0"]
 [archives.feather2023-networks]
 address = "ROOT/pytorch_metamers_audio_model_checkpoints.tar"
 gigabytes = 9.4
+
+[archives.feather2023-assets]
+address = "ROOT/pytorch_metamers_assets_folder.tar"
+gigabytes = 0.366
 
 [archives.tuckute2023-networks]
 address = "ROOT/cochdnn_model_checkpoints.tar"
@@ -87,6 +93,11 @@ what = "Names of words and speakers"
 file = "word_and_speaker_encodings_jsinv3.pckl"
 address = "ROOT/word_and_speaker_encodings_jsinv3.pckl"
 sha256 = "LABELS"
+
+[data."feather2023/stimuli"]
+what = "Clips"
+file = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
+archive = "feather2023-assets"
 
 [data."tuckute2023/audioset-labels"]
 what = "Names of sounds"
@@ -148,6 +159,7 @@ def files(made):
         "cochdnn_model_checkpoints.tar": tar_of(
             {f"model_checkpoints/{SPEAKER_RUN}": checkpoint(speaker), f"model_checkpoints/{WORD_RUN}": checkpoint(word)}
         ),
+        "pytorch_metamers_assets_folder.tar": tar_of({f"assets/{STIMULI}": pickle.dumps(stimuli()), "assets/README": b"Assets"}),
         "word_and_speaker_encodings_jsinv3.pckl": labels(),
         "audioset_idx_to_label.pckl": pickle.dumps({0: {"human_readable": "wind", "audioset_label": "/m/03m9d0z"}}, protocol=2),
     }

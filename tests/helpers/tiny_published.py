@@ -1,5 +1,6 @@
 """Look-alikes of what papers published: matrices of listeners, and the pickle of stimuli, in the same structure."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +26,20 @@ def write_matrix(folder, *, network="kell2018", experiment=1, layers=LAYERS, lis
     path.parent.mkdir(parents=True, exist_ok=True)
     savemat(path, {name: value for name, value in content.items() if value is not None})
     return path
+
+
+def stimuli(words=("about", "after"), *, rate=20_000, seconds=2.0) -> dict:
+    """The content of the published pickle of stimuli: tones of 100, 200, … Hz with amplitudes of one half."""
+    time = np.arange(round(seconds * rate)) / rate
+    content = {"Dataset_Word_Order": list(words)}
+    for k, word in enumerate(words):
+        tone = (0.5 * np.sin(2 * np.pi * 100 * (k + 1) * time)).astype(np.float32)
+        metadata = {"word": word, "word_int": 7 + k, "sr": rate, "source": f"wsj_{k}.wav", "path": f"/home/user/wsj/{k}.wav"}
+        content[word] = {"dataframe_metadata": metadata, "audio_clips": [tone]}
+    return content
+
+
+def write_stimuli(path, content=None, *, protocol=4) -> Path:
+    """A look-alike of the published pickle of stimuli."""
+    Path(path).write_bytes(pickle.dumps(stimuli() if content is None else content, protocol=protocol))
+    return Path(path)

@@ -1,5 +1,6 @@
 """Members of archives from a server or the disk: what is transferred, interruptions, and what is refused."""
 
+import doctest
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ import pytest
 from local_server import Served, serving
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io import archives
 from audiometamer.io.archives import fetch_file, fetch_members, verified
 
 QUICK = (0.0,) * 3
@@ -85,6 +87,11 @@ def interrupted_after(size):
             raise KeyboardInterrupt
 
     return progress
+
+
+def test_the_example_of_the_manual():
+    found = doctest.testmod(archives)
+    assert (found.attempted, found.failed) == (2, 0)
 
 
 def test_only_headers_and_wanted_members_are_transferred(tmp_path, address, server, archive):
@@ -386,6 +393,7 @@ def test_names_lead_nowhere_else(tmp_path, name):
 
 def test_sources_that_cannot_be_read(tmp_path, address, server):
     refused(r"nothing\.tar cannot be read: No such file or directory", tmp_path / "nothing.tar", ["a.pt"], tmp_path / "out")
+    refused("/proc/self/mem cannot be read: Input/output error", "/proc/self/mem", ["a.pt"], tmp_path / "out")
     refused("is not a file that can be fetched from", tmp_path, ["a.pt"], tmp_path / "out")
     refused(
         "'ftp://example.org/x.tar' is not an address that can be fetched", "ftp://example.org/x.tar", ["a.pt"], tmp_path / "out"

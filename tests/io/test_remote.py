@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+import requests
 from local_server import Served, serving
 
 from audiometamer.errors import AudioMetamerError
@@ -50,6 +51,14 @@ def test_jumps_transfer_no_more_than_a_header(opened, server):
         opened.seek(position)
         opened.read(512)
     assert server.sent() == 3 * 4096
+
+
+def test_short_jumps_are_read_through(opened, server):
+    for position in range(0, 2_900_000, 10_000):
+        opened.seek(position)
+        assert opened.read(100) == CONTENT[position : position + 100]
+    assert len(server.log) < 10
+    assert server.sent() <= len(CONTENT)
 
 
 def test_what_is_expected_comes_in_one_response(opened, server):
@@ -134,6 +143,22 @@ def test_who_cannot_be_reached_is_named():
     with serving({}) as server:
         address = server.address("file")
     refused(rf"{address}: no connection \(Connection refused\); proxies are taken from HTTPS_PROXY and HTTP_PROXY", address)
+
+
+def test_a_certificate_that_nobody_knows_is_told_at_once(monkeypatch):
+    said = (
+        "HTTPSConnectionPool(host='x', port=443): Max retries exceeded with url: / (Caused by SSLError(SSLCertVerificationError"
+    )
+    said += "(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)')))"
+    asked = []
+
+    def get(*_, **__):
+        asked.append(1)
+        raise requests.exceptions.SSLError(said)
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    refused(r"https://x/file: no connection \(self-signed certificate\)$", "https://x/file")
+    assert asked == [1]
 
 
 def test_proxies_come_from_the_environment(monkeypatch):

@@ -144,6 +144,15 @@ def test_code_in_a_checkpoint_is_not_run(server, home):
     assert am.load_model(FIRST).name == FIRST
 
 
+def test_stimuli_become_clips(server, home):
+    said = []
+    folder = get("feather2023/stimuli", notify=said.append)
+    assert folder == home / "data" / "feather2023" / "stimuli"
+    assert sorted(path.name for path in folder.iterdir()) == ["about.flac", "after.flac", "clips.csv"]
+    assert any(line.startswith("feather2023/stimuli: ") and "400" in line for line in said)  # these are two
+    assert not list((home / "downloads").rglob("*.pckl"))
+
+
 def test_cleaning(server, home):
     get_all([FIRST, "tuckute2023/cochcnn9-word"])
     found = sizes()
