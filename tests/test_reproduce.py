@@ -24,12 +24,13 @@ from audiometamer.models import published as registry
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "feather2023"
 PAGE = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
-FIVE, CHECK = (commands_in(block) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
-WORDS = ["about", "after", "again", "below", "every", "first", "house", "never"]
-LABELS = ["__nullSignal__", *WORDS, *(f"word{k}" for k in range(785))]
+FIVE, LISTENERS, CHECK = (commands_in(block) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+WORDS = ["about", "after", "again", "below", "every"]
+LABELS = ["__nullSignal__", *WORDS, *(f"word{k}" for k in range(788))]
 LAYERS = ["conv1_relu1", "final"]
-SMALLER = {  # eight words at two layers, in two steps and without verdicts; three listeners
-    "# count = 80": "count = 8",
+SMALLER = {  # five words at two layers, in two steps of one attempt; three listeners
+    "# count = 80": "count = 5",
+    "# method =": "method =",
     "[clips]": "steps = 2\n[clips]",
     '"cochleagram", "conv1_relu1", "layer1", "layer2", "layer3", "layer4", "avgpool", "final"': '"conv1_relu1", "final"',
     "listeners = 20": "listeners = 3",
@@ -46,9 +47,11 @@ trials = 1
 QUICKER = {"get": " --yes", "check": " --steps 2 --device cpu", "rehearse": " --listeners 3", "analyse": " --permutations 0"}
 
 
-def test_the_page_is_right_about_its_commands():
+def test_the_page_is_right_about_its_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model_metamers_pytorch").mkdir()
     assert len(FIVE) == 5
-    for line in (*FIVE, *CHECK):
+    for line in (*FIVE, *LISTENERS, *CHECK):
         parse(line)
     assert set(SMALLER) == {old for old in SMALLER if any(old in path.read_text() for path in EXAMPLE.glob("*.toml"))}
     assert read_design(EXAMPLE / "design.toml").answers.model == "feather2023/cochresnet50"
@@ -96,13 +99,14 @@ def run(line):
 
 @pytest.mark.slow
 def test_the_five_commands_on_look_alikes(archives, tmp_path, monkeypatch, capsys):
-    """Two networks with random weights, eight tones for words, and listeners with known proportions."""
+    """Two networks with random weights, five tones for words, and listeners with known proportions."""
     monkeypatch.chdir(tmp_path)
     for path in EXAMPLE.glob("*.toml"):
         (tmp_path / path.name).write_text(smaller(path.read_text(encoding="utf-8")), encoding="utf-8")
-    write_matrix(tmp_path / "matrices", network="cochresnet50", layers=("natural_audio", "conv1_relu1_fake_relu", "final"))
+    answers = tmp_path / "model_metamers_pytorch" / "AuditoryBehavioralExperiments"
+    write_matrix(answers, network="cochresnet50", layers=("natural_audio", "conv1_relu1_fake_relu", "final"))
     get, *others = FIVE
-    assert run(get) == 0
+    assert run(get) == run(LISTENERS[0]) == 0
     assert run(CHECK[0]) == 1  # random weights: one label for all
     assert "no more than guessing" in capsys.readouterr().err
     for line in others:
