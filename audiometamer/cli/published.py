@@ -51,7 +51,8 @@ def list_published(text: str, as_json: bool) -> None:
 
 
 def _sizes(entry: Published) -> tuple[str, str]:
-    return ("" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"), f"{entry.gigabytes:g}"
+    kept = "" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"
+    return kept, f"{entry.gigabytes:g}" if entry.address else ""
 
 
 @published.command()

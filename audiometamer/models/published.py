@@ -59,7 +59,8 @@ class _Network(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class _Data(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     what: str
-    file: str
+    file: str = ""
+    folder: str = ""  # of the repository, instead of a file: it has no address, and users give a copy
     archive: str = ""
     address: str = ""
     megabytes: float = 0
@@ -88,13 +89,13 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paper, repository, licence : str
         The paper, the repository that names the files, and its licence.
     address : str
-        Address of the archive, or of the file if it is no archive's member.
+        Address of the archive, or of the file if it is no archive's member; empty if it has none, and users give a copy.
     gigabytes : float
         Size of what is at the address, in 10⁹ bytes, as it is published.
     in_archive : bool
         Whether `member` is one of the files of a tar at the address.
     member : str
-        The file: its name, or the end of its path where several have the same name.
+        The file, or the folder of the repository: its name, or the end of its path where several have the same name.
     sha256 : str
         SHA-256 of the file, where it is known. Default: unknown.
     network : str
@@ -277,7 +278,7 @@ def _data(name: str, data: _Data, read: _Registry) -> Published:
         address=archive.address,
         gigabytes=archive.gigabytes,
         in_archive=bool(data.archive),
-        member=data.file,
+        member=data.file or data.folder,
         sha256=data.sha256,
     )
 
@@ -301,9 +302,9 @@ def _problems(read: _Registry) -> Iterator[Problem]:
         if network.read_outs in read.read_outs:
             yield from _missing(f"networks.{name}.trained", network.trained, read.read_outs[network.read_outs].classes)
     for name, data in read.data.items():
-        yield from _entry_problems(read, f"data.{name}", name, data.file, data.sha256)
-        if bool(data.archive) == bool(data.address):
-            yield Problem(f"data.{name}", "must have an archive or an address, not both")
+        yield from _entry_problems(read, f"data.{name}", name, data.file or data.folder, data.sha256)
+        if [bool(place) for place in (data.archive, data.address, data.folder)].count(True) != 1:
+            yield Problem(f"data.{name}", "must have an archive, an address or a folder, not several")
         yield from _missing(f"data.{name}.archive", [data.archive] if data.archive else [], read.archives)
     for name, paper in read.papers.items():
         yield from _missing(f"papers.{name}.networks", [paper.networks], read.archives)

@@ -1,4 +1,4 @@
-"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips."""
+"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips, listeners a table."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
 from audiometamer.models.published import Published, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.published.listeners import published_listeners
 from audiometamer.published.stimuli import published_stimuli
 
-_STIMULI = "feather2023/stimuli"
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
 Notify = Callable[[str], object]
 
@@ -104,6 +104,8 @@ def get_all(
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
     """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
     address = entries[0].address
+    if not address:
+        return [_copy_of_repository(entry, sources) for entry in entries]
     folder = published_home() / "downloads" / PurePosixPath(urlsplit(address).path).stem
     files = {each.member: file for each in entries if (file := _single_file(each, sources))}
     hashes = {each.member: each.sha256 for each in entries if each.sha256}
@@ -117,6 +119,16 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
         else:
             fetch_file(source, folder / members[0], sha256=hashes.get(members[0]), progress=progress, notify=notify)
     return [folder / each.member for each in entries]
+
+
+def _copy_of_repository(entry: Published, sources: Iterable[Path]) -> Path:
+    """The folder among the sources from which an entry without an address is made."""
+    if (folder := next((source for source in sources if source.is_dir()), None)) is not None:
+        return folder
+    raise AudioMetamerError(
+        f"{entry.name} has no address of its own: get a copy of {entry.repository}, and name its folder {entry.member} "
+        "with --from"
+    )
 
 
 def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
@@ -150,17 +162,35 @@ def _is_member(path: str, member: str) -> bool:
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
-    """Make the folder of an entry from its file, which is deleted; what the user should know."""
-    said: list[str] = []
-    if entry.name == _STIMULI:
-        said = published_stimuli(file, entry.folder)
-    elif entry.kind == "data":
+    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines that the user should know."""
+    lines: list[str] = []
+    if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
-            shutil.copy2(file, folder / file.name)
+            lines = _CONVERTERS.get(entry.name, _kept)(file, folder)
     else:
         _import(entry, file, trust=trust)
-    file.unlink()
-    return said
+    if file.is_file():
+        file.unlink()
+    return lines
+
+
+def _kept(file: Path, folder: Path) -> list[str]:
+    """The file as it is."""
+    shutil.copy2(file, folder / file.name)
+    return []
+
+
+def _listeners(source: Path, folder: Path) -> list[str]:
+    groups = published_listeners(source, folder)
+    listeners = {(group.experiment, listener) for group in groups for listener in group.listeners}
+    experiments = {group.experiment for group in groups}
+    return [f"{len(listeners)} listeners, at metamers of {len(groups)} networks in {len(experiments)} experiments"]
+
+
+_CONVERTERS: dict[str, Callable[[Path, Path], list[str]]] = {
+    "feather2023/stimuli": published_stimuli,
+    "feather2023/listeners": _listeners,
+}
 
 
 def _import(entry: Published, file: Path, *, trust: bool) -> None:

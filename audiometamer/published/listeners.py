@@ -256,17 +256,17 @@ def find_published(name: str) -> list[PublishedListeners]:
     """
     if Path(name).exists():
         return read_published(Path(name))
-    from audiometamer.models.published import published_home
+    from audiometamer.models.published import published_entry
 
     paper, *parts = name.split("/")
     if paper != PAPER:
         known = f"{PAPER}, {PAPER}/NETWORK or {PAPER}/experimentN"
         raise AudioMetamerError(f"{name} is neither a table of listeners, nor a .mat file or a folder of them, nor {known}")
-    table = published_home() / "data" / PAPER / "listeners" / LISTENERS
-    if not table.exists():
+    entry = published_entry(f"{PAPER}/listeners")
+    if not (table := entry.folder / LISTENERS).exists():
         raise AudioMetamerError(
-            f"the listeners of {PAPER} are not on this computer; audiometamer published get {PAPER}/listeners --from FOLDER "
-            "converts the files of its repository, jenellefeather/model_metamers_pytorch"
+            f"the listeners of {PAPER} are not on this computer; `audiometamer published get {entry.name} --from FOLDER` takes "
+            f"them from the folder {entry.member} of a copy of {entry.repository}"
         )
     groups = read_published(table)
     for part in parts:

@@ -95,9 +95,13 @@ address = "ROOT/word_and_speaker_encodings_jsinv3.pckl"
 sha256 = "LABELS"
 
 [data."feather2023/stimuli"]
-what = "Clips"
-file = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
+what = "Clips of words"
+file = "STIMULI"
 archive = "feather2023-assets"
+
+[data."feather2023/listeners"]
+what = "Listeners"
+folder = "AuditoryBehavioralExperiments"
 
 [data."tuckute2023/audioset-labels"]
 what = "Names of sounds"
@@ -159,7 +163,9 @@ def files(made):
         "cochdnn_model_checkpoints.tar": tar_of(
             {f"model_checkpoints/{SPEAKER_RUN}": checkpoint(speaker), f"model_checkpoints/{WORD_RUN}": checkpoint(word)}
         ),
-        "pytorch_metamers_assets_folder.tar": tar_of({f"assets/{STIMULI}": pickle.dumps(stimuli()), "assets/README": b"Assets"}),
+        "pytorch_metamers_assets_folder.tar": tar_of(
+            {f"assets/{STIMULI}": pickle.dumps(stimuli(), protocol=4), "assets/README": b"Assets"}
+        ),
         "word_and_speaker_encodings_jsinv3.pckl": labels(),
         "audioset_idx_to_label.pckl": pickle.dumps({0: {"human_readable": "wind", "audioset_label": "/m/03m9d0z"}}, protocol=2),
     }
@@ -168,6 +174,7 @@ def files(made):
 def registry(root):
     """The look-alike registry's text, for a server at this address."""
     filled = {"ROOT": root, "LABELS": hashlib.sha256(labels()).hexdigest(), "WORD_RUN": WORD_RUN, "SPEAKER_RUN": SPEAKER_RUN}
+    filled["STIMULI"] = STIMULI
     text = REGISTRY
     for name, value in filled.items():
         text = text.replace(name, value)

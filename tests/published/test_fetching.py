@@ -8,9 +8,11 @@ import torch
 from checkpoint_files import NotPlain, network, published
 from local_server import Served
 from look_alikes import WORD_RUN, tar_of
+from tiny_published import write_matrix
 
 import audiometamer as am
 from audiometamer.published.fetching import clean, get, get_all, sizes
+from audiometamer.published.listeners import read_published
 
 FIRST = "feather2023/cochcnn9"
 ROBUST = "feather2023/cochresnet50-l2-1-robust-cochleagram"
@@ -130,6 +132,33 @@ def test_from_a_folder_that_an_archive_was_unpacked_into(server, tmp_path, archi
         get("tuckute2023/cochcnn9-speaker", sources=[alone])  # one of many files of this name
     with pytest.raises(am.AudioMetamerError, match=r"nowhere\.tar does not exist"):
         get("tuckute2023/cochcnn9-speaker", sources=[tmp_path / "nowhere.tar"])
+
+
+def test_stimuli_become_a_folder_of_clips(server, home):
+    said = []
+    folder = get("feather2023/stimuli", notify=said.append)
+    assert folder == home / "data" / "feather2023" / "stimuli"
+    assert sorted(path.name for path in folder.iterdir()) == ["about.flac", "after.flac", "clips.csv"]
+    assert said[-2:] == ["feather2023/stimuli: 2 words instead of 400", f"feather2023/stimuli is in {folder}"]
+    assert not list(home.rglob("*.pckl"))
+
+
+def test_listeners_come_from_a_copy_of_the_repository(server, home, tmp_path):
+    said = []
+    for name, experiment in (("kell2018", 1), ("cochresnet50", 1), ("cochresnet50", 3)):
+        matrix = write_matrix(tmp_path / "repository", network=name, experiment=experiment)
+    for sources in ([], [matrix]):
+        with pytest.raises(am.AudioMetamerError, match=r"no address of its own: get a copy of https://github\.com/jene"):
+            get("feather2023/listeners", sources=sources)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(am.AudioMetamerError, match="holds no AudioExperiment"):
+        get("feather2023/listeners", sources=[tmp_path / "empty"])
+    assert not (home / "data" / "feather2023" / "listeners").exists()
+    folder = get("feather2023/listeners", sources=[tmp_path / "repository"], notify=said.append)
+    assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50", "cochresnet50"]
+    assert said[0] == "feather2023/listeners: 8 listeners, at metamers of 3 networks in 2 experiments"
+    assert matrix.exists()
+    assert server.log == []
 
 
 def test_code_in_a_checkpoint_is_not_run(server, home):
