@@ -3,7 +3,7 @@
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from audiometamer.models.published_checkpoints import import_checkpoint
 from audiometamer.published.listeners import published_listeners
 from audiometamer.published.stimuli import published_stimuli
 
+_SMALLEST = 1e-4  # 10⁹ bytes, where a size is not known
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
 Notify = Callable[[str], object]
 
@@ -92,13 +93,21 @@ def get_all(
     with file_lock(published_home() / ".lock"):
         wanted = {each.name: each for each in (*labels, *originals) if not each.is_here}
         by_address = sorted(wanted.values(), key=lambda each: (each.kind != "data", each.address))
-        for _, group in groupby(by_address, key=lambda each: each.address):
-            together = list(group)
-            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], progress, notify), strict=True):
+        groups = [list(group) for _, group in groupby(by_address, key=lambda each: each.address)]
+        for together, share in zip(groups, _shares(groups, progress), strict=True):
+            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], share, notify), strict=True):
                 for line in _converted(entry, file, trust=trust):
                     notify(f"{entry.name}: {line}")
                 notify(f"{entry.name} is in {entry.folder}")
     return {each.name: each.folder for each in entries}
+
+
+def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterator[Progress]:
+    """The progress of each group as a part of that of all, by the sizes of what they are taken from."""
+    sizes_of = [max(group[0].gigabytes, _SMALLEST) for group in groups]
+    for k, size in enumerate(sizes_of):
+        begin, part = sum(sizes_of[:k]) / sum(sizes_of), size / sum(sizes_of)
+        yield lambda done, message, begin=begin, part=part: progress(begin + part * done, message)
 
 
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:

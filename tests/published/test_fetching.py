@@ -28,8 +28,8 @@ def assert_same(model, made):
 
 
 def test_networks_of_an_archive_come_together_and_once(server, home, originals):
-    said = []
-    folders = get_all([FIRST, ROBUST], notify=said.append)
+    said, shown = [], []
+    folders = get_all([FIRST, ROBUST], notify=said.append, progress=lambda done, _message: shown.append(done))
     assert folders == {name: home / "models" / name for name in (FIRST, ROBUST)}
     for name in folders:
         model = am.load_model(name)
@@ -43,6 +43,8 @@ def test_networks_of_an_archive_come_together_and_once(server, home, originals):
     assert not list(home.rglob("*.pt"))
     assert len(list((home / "downloads").rglob("*.pt.sha256"))) == 2
     assert f"{FIRST} is in {home / 'models' / FIRST}" in said
+    assert shown == sorted(shown)
+    assert sum(done >= 1 for done in shown) == 1  # not when the labels have come
     requests = len(server.log)
     assert get(FIRST) == folders[FIRST]
     assert len(server.log) == requests
