@@ -44,7 +44,12 @@ trials = 0
 trials = 1
 [answers]""",
 }
-QUICKER = {"get": " --yes", "check": " --steps 2 --device cpu", "rehearse": " --listeners 3", "analyse": " --permutations 0"}
+QUICKER = {
+    "get": " --yes",
+    "check": " --steps 2 --device cpu",
+    "rehearse": " --listeners 3",
+    "analyse": " --permutations 0 --catch 0",
+}
 
 
 def test_the_page_is_right_about_its_commands(tmp_path, monkeypatch):
