@@ -47,8 +47,7 @@ def list_published(text: str, as_json: bool) -> None:
 
 
 def _sizes(entry: Published) -> tuple[str, str]:
-    kept = "" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"
-    return kept, f"{entry.gigabytes:g}" if entry.address else ""
+    return ("" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"), f"{entry.gigabytes:.2g}"
 
 
 @published.command()

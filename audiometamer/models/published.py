@@ -50,7 +50,7 @@ class _Network(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     what: str
     member: str
     network: str
-    read_outs: str
+    read_outs: str = "word"
     trained: list[str] = []
     permuted_seed: int | None = None
     correct_percent: float | None = None
@@ -60,7 +60,7 @@ class _Network(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _Data(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     what: str
     file: str = ""
-    folder: str = ""  # of the repository, instead of a file: it has no address, and users give a copy
+    files: dict[str, str] = {}  # instead of one: their SHA-256 by path after the address
     archive: str = ""
     address: str = ""
     megabytes: float = 0
@@ -89,15 +89,17 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paper, repository, licence : str
         The paper, the repository that names the files, and its licence.
     address : str
-        Address of the archive, or of the file if it is no archive's member; empty if it has none, and users give a copy.
+        Address of the archive, or of the file if it is no archive's member, or of the folder of `files`.
     gigabytes : float
         Size of what is at the address, in 10⁹ bytes, as it is published.
     in_archive : bool
         Whether `member` is one of the files of a tar at the address.
     member : str
-        The file, or the folder of the repository: its name, or the end of its path where several have the same name.
+        The file: its name, or the end of its path where several have the same name. Empty where there are `files`.
     sha256 : str
         SHA-256 of the file, where it is known. Default: unknown.
+    files : dict of str to str
+        SHA-256 of each file by its path after the address, where there are several. Default: none.
     network : str
         Class of the network, as `import_checkpoint` names it. Default: none, as for sounds.
     labels : tuple of str
@@ -125,6 +127,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_archive: bool
     member: str
     sha256: str = ""
+    files: dict[str, str] = {}
     network: str = ""
     labels: tuple[str, ...] = ()
     classes: dict[str, int] = {}
@@ -278,8 +281,9 @@ def _data(name: str, data: _Data, read: _Registry) -> Published:
         address=archive.address,
         gigabytes=archive.gigabytes,
         in_archive=bool(data.archive),
-        member=data.file or data.folder,
+        member=data.file,
         sha256=data.sha256,
+        files=data.files,
     )
 
 
@@ -302,9 +306,12 @@ def _problems(read: _Registry) -> Iterator[Problem]:
         if network.read_outs in read.read_outs:
             yield from _missing(f"networks.{name}.trained", network.trained, read.read_outs[network.read_outs].classes)
     for name, data in read.data.items():
-        yield from _entry_problems(read, f"data.{name}", name, data.file or data.folder, data.sha256)
-        if [bool(place) for place in (data.archive, data.address, data.folder)].count(True) != 1:
-            yield Problem(f"data.{name}", "must have an archive, an address or a folder, not several")
+        if bool(data.file) == bool(data.files):
+            yield Problem(f"data.{name}", "must have a file or files, not both")
+        for file, sha256 in ({data.file: data.sha256} if data.file else data.files).items():
+            yield from _entry_problems(read, f"data.{name}", name, file, sha256)
+        if bool(data.archive) == bool(data.address):
+            yield Problem(f"data.{name}", "must have an archive or an address, not both")
         yield from _missing(f"data.{name}.archive", [data.archive] if data.archive else [], read.archives)
     for name, paper in read.papers.items():
         yield from _missing(f"papers.{name}.networks", [paper.networks], read.archives)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from audiometamer.models.published_checkpoints import import_checkpoint
 from audiometamer.published.listeners import published_listeners
 from audiometamer.published.stimuli import published_stimuli
 
+_SMALLEST = 1e-4  # 10⁹ bytes, where a size is not known
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
 Notify = Callable[[str], object]
 
@@ -92,21 +93,28 @@ def get_all(
     with file_lock(published_home() / ".lock"):
         wanted = {each.name: each for each in (*labels, *originals) if not each.is_here}
         by_address = sorted(wanted.values(), key=lambda each: (each.kind != "data", each.address))
-        for _, group in groupby(by_address, key=lambda each: each.address):
-            together = list(group)
-            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], progress, notify), strict=True):
+        groups = [list(group) for _, group in groupby(by_address, key=lambda each: each.address)]
+        for together, share in zip(groups, _shares(groups, progress), strict=True):
+            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], share, notify), strict=True):
                 for line in _converted(entry, file, trust=trust):
                     notify(f"{entry.name}: {line}")
                 notify(f"{entry.name} is in {entry.folder}")
     return {each.name: each.folder for each in entries}
 
 
+def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterator[Progress]:
+    """The progress of each group as a part of that of all, by the sizes of what they are taken from."""
+    sizes_of = [max(group[0].gigabytes, _SMALLEST) for group in groups]
+    for k, size in enumerate(sizes_of):
+        begin, part = sum(sizes_of[:k]) / sum(sizes_of), size / sum(sizes_of)
+        yield lambda done, message, begin=begin, part=part: progress(begin + part * done, message)
+
+
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
     """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
-    address = entries[0].address
-    if not address:
-        return [_copy_of_repository(entry, sources) for entry in entries]
-    folder = published_home() / "downloads" / PurePosixPath(urlsplit(address).path).stem
+    folder = published_home() / "downloads" / PurePosixPath(urlsplit(entries[0].address).path).stem
+    if entries[0].files:
+        return [_several_files(entry, sources, folder, progress, notify) for entry in entries]
     files = {each.member: file for each in entries if (file := _single_file(each, sources))}
     hashes = {each.member: each.sha256 for each in entries if each.sha256}
     for member, file in files.items():
@@ -121,14 +129,16 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
     return [folder / each.member for each in entries]
 
 
-def _copy_of_repository(entry: Published, sources: Iterable[Path]) -> Path:
-    """The folder among the sources from which an entry without an address is made."""
-    if (folder := next((source for source in sources if source.is_dir()), None)) is not None:
-        return folder
-    raise AudioMetamerError(
-        f"{entry.name} has no address of its own: get a copy of {entry.repository}, and name its folder {entry.member} "
-        "with --from"
-    )
+def _several_files(entry: Published, sources: Iterable[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
+    """The folder with the files of an entry: one of the sources, or where they are fetched to."""
+    names = {PurePosixPath(file).name for file in entry.files}
+    for source in sources:
+        if source.is_dir() and any(file.name in names for file in source.rglob("*")):
+            return source
+    for k, (file, sha256) in enumerate(entry.files.items()):
+        fetch_file(f"{entry.address}/{file}", folder / file, sha256=sha256, notify=notify)
+        progress((k + 1) / len(entry.files), file)
+    return folder
 
 
 def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
@@ -162,7 +172,7 @@ def _is_member(path: str, member: str) -> bool:
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
-    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines that the user should know."""
+    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines for the user."""
     lines: list[str] = []
     if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:

@@ -264,8 +264,7 @@ def find_published(name: str) -> list[PublishedListeners]:
     entry = published_entry(f"{PAPER}/listeners")
     if not (table := entry.folder / LISTENERS).exists():
         raise AudioMetamerError(
-            f"the listeners of {PAPER} are not on this computer; `audiometamer published get {entry.name} --from FOLDER` takes "
-            f"them from the folder {entry.member} of a copy of {entry.repository}"
+            f"the listeners of {PAPER} are not here yet: `audiometamer published get {entry.name}` fetches them"
         )
     groups = read_published(table)
     for part in parts:

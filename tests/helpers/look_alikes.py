@@ -4,12 +4,14 @@ import hashlib
 import io
 import pickle
 import tarfile
+import tempfile
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from checkpoint_files import WORDS, network, published
 from local_server import serving
-from tiny_published import stimuli
+from tiny_published import stimuli, write_matrix
 
 from audiometamer.models import published as registry_module
 
@@ -95,13 +97,16 @@ address = "ROOT/word_and_speaker_encodings_jsinv3.pckl"
 sha256 = "LABELS"
 
 [data."feather2023/stimuli"]
-what = "Clips"
-file = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
+what = "Clips of words"
+file = "STIMULI"
 archive = "feather2023-assets"
 
 [data."feather2023/listeners"]
 what = "Listeners"
-folder = "AuditoryBehavioralExperiments"
+address = "ROOT/AuditoryBehavioralExperiments"
+
+[data."feather2023/listeners".files]
+MATRICES
 
 [data."tuckute2023/audioset-labels"]
 what = "Names of sounds"
@@ -148,6 +153,14 @@ def labels():
     return pickle.dumps(names, protocol=2)
 
 
+@cache
+def matrices():
+    """The listeners' matrices, by path in the repository's folder of experiments."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [write_matrix(folder, network=name, experiment=k) for name, k in (("kell2018", 1), ("cochresnet50", 3))]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def files(made):
     """What the look-alike server holds, by path: cochleagram-trained networks have the other form of keys."""
     first, robust, word, speaker = made.values()
@@ -163,7 +176,10 @@ def files(made):
         "cochdnn_model_checkpoints.tar": tar_of(
             {f"model_checkpoints/{SPEAKER_RUN}": checkpoint(speaker), f"model_checkpoints/{WORD_RUN}": checkpoint(word)}
         ),
-        "pytorch_metamers_assets_folder.tar": tar_of({f"assets/{STIMULI}": pickle.dumps(stimuli()), "assets/README": b"Assets"}),
+        "pytorch_metamers_assets_folder.tar": tar_of(
+            {f"assets/{STIMULI}": pickle.dumps(stimuli(), protocol=4), "assets/README": b"Assets"}
+        ),
+        **{f"AuditoryBehavioralExperiments/{path}": content for path, content in matrices().items()},
         "word_and_speaker_encodings_jsinv3.pckl": labels(),
         "audioset_idx_to_label.pckl": pickle.dumps({0: {"human_readable": "wind", "audioset_label": "/m/03m9d0z"}}, protocol=2),
     }
@@ -172,6 +188,8 @@ def files(made):
 def registry(root):
     """The look-alike registry's text, for a server at this address."""
     filled = {"ROOT": root, "LABELS": hashlib.sha256(labels()).hexdigest(), "WORD_RUN": WORD_RUN, "SPEAKER_RUN": SPEAKER_RUN}
+    filled["STIMULI"] = STIMULI
+    filled["MATRICES"] = "\n".join(f'"{path}" = "{hashlib.sha256(each).hexdigest()}"' for path, each in matrices().items())
     text = REGISTRY
     for name, value in filled.items():
         text = text.replace(name, value)

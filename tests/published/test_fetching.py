@@ -28,8 +28,8 @@ def assert_same(model, made):
 
 
 def test_networks_of_an_archive_come_together_and_once(server, home, originals):
-    said = []
-    folders = get_all([FIRST, ROBUST], notify=said.append)
+    said, shown = [], []
+    folders = get_all([FIRST, ROBUST], notify=said.append, progress=lambda done, _message: shown.append(done))
     assert folders == {name: home / "models" / name for name in (FIRST, ROBUST)}
     for name in folders:
         model = am.load_model(name)
@@ -43,6 +43,8 @@ def test_networks_of_an_archive_come_together_and_once(server, home, originals):
     assert not list(home.rglob("*.pt"))
     assert len(list((home / "downloads").rglob("*.pt.sha256"))) == 2
     assert f"{FIRST} is in {home / 'models' / FIRST}" in said
+    assert shown == sorted(shown)
+    assert sum(done >= 1 for done in shown) == 1  # not when the labels have come
     requests = len(server.log)
     assert get(FIRST) == folders[FIRST]
     assert len(server.log) == requests
@@ -134,20 +136,34 @@ def test_from_a_folder_that_an_archive_was_unpacked_into(server, tmp_path, archi
         get("tuckute2023/cochcnn9-speaker", sources=[tmp_path / "nowhere.tar"])
 
 
-def test_listeners_come_from_a_copy_of_the_repository(server, home, tmp_path):
+def test_stimuli_become_a_folder_of_clips(server, home):
     said = []
+    folder = get("feather2023/stimuli", notify=said.append)
+    assert folder == home / "data" / "feather2023" / "stimuli"
+    assert sorted(path.name for path in folder.iterdir()) == ["about.flac", "after.flac", "clips.csv"]
+    assert said[-2:] == ["feather2023/stimuli: 2 words instead of 400", f"feather2023/stimuli is in {folder}"]
+    assert not list(home.rglob("*.pckl"))
+
+
+def test_listeners_come_file_by_file(server, home):
+    said = []
+    folder = get("feather2023/listeners", notify=said.append)
+    assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50"]
+    assert said[0] == "feather2023/listeners: 8 listeners, at metamers of 2 networks in 2 experiments"
+    clean(["feather2023/listeners"])
+    for path in list(server.files):
+        server.files.pop(path) if path.startswith("AuditoryBehavioralExperiments") else None
+    get("feather2023/listeners")  # their files have stayed
+    clean()
+    with pytest.raises(am.AudioMetamerError, match="no such file"):
+        get("feather2023/listeners")
+
+
+def test_listeners_come_from_a_copy_of_the_repository(server, home, tmp_path):
     for name, experiment in (("kell2018", 1), ("cochresnet50", 1), ("cochresnet50", 3)):
         matrix = write_matrix(tmp_path / "repository", network=name, experiment=experiment)
-    for sources in ([], [matrix]):
-        with pytest.raises(am.AudioMetamerError, match=r"no address of its own: get a copy of https://github\.com/jene"):
-            get("feather2023/listeners", sources=sources)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(am.AudioMetamerError, match="holds no AudioExperiment"):
-        get("feather2023/listeners", sources=[tmp_path / "empty"])
-    assert not (home / "data" / "feather2023" / "listeners").exists()
-    folder = get("feather2023/listeners", sources=[tmp_path / "repository"], notify=said.append)
+    folder = get("feather2023/listeners", sources=[tmp_path / "repository"])
     assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50", "cochresnet50"]
-    assert said[0] == "feather2023/listeners: 8 listeners, at metamers of 3 networks in 2 experiments"
     assert matrix.exists()
     assert server.log == []
 
@@ -162,15 +178,6 @@ def test_code_in_a_checkpoint_is_not_run(server, home):
     assert not (home / "models" / FIRST).exists()
     get(FIRST, sources=[bad], trust=True)
     assert am.load_model(FIRST).name == FIRST
-
-
-def test_stimuli_become_clips(server, home):
-    said = []
-    folder = get("feather2023/stimuli", notify=said.append)
-    assert folder == home / "data" / "feather2023" / "stimuli"
-    assert sorted(path.name for path in folder.iterdir()) == ["about.flac", "after.flac", "clips.csv"]
-    assert any(line.startswith("feather2023/stimuli: ") and "400" in line for line in said)  # these are two
-    assert not list((home / "downloads").rglob("*.pckl"))
 
 
 def test_cleaning(server, home):

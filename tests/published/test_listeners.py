@@ -116,8 +116,7 @@ def test_broken_matrices_raise_one_line(tmp_path):
 def test_they_are_found_by_name(tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIOMETAMER_HOME", str(tmp_path / "home"))
     with pytest.raises(
-        AudioMetamerError,
-        match=r"published get feather2023/listeners --from FOLDER.*folder AuditoryBehavioralExperiments of a copy of",
+        AudioMetamerError, match=r"are not here yet: `audiometamer published get feather2023/listeners` fetches them"
     ):
         find_published("feather2023")
     for network, experiment in (("kell2018", 1), ("cochresnet50", 1), ("cochresnet50", 3)):
