@@ -90,7 +90,10 @@ def get_all(
     entries = [published_entry(name) for name in names]
     originals = [published()[each.original] for each in entries]
     labels = [published()[label] for each in originals for label in each.labels]
-    make_folder(published_home())
+    try:
+        make_folder(published_home())
+    except OSError as error:
+        raise AudioMetamerError(f"could not write into {published_home()}: {error.strerror}") from error
     with file_lock(published_home() / ".lock"):
         wanted = {each.name: each for each in (*labels, *originals) if not each.is_here}
         by_address = sorted(wanted.values(), key=lambda each: (each.kind != "data", each.address))

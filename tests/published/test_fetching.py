@@ -192,3 +192,9 @@ def test_cleaning(server, home):
     assert len(list(home.rglob("*.sha256"))) == 3
     with pytest.raises(am.AudioMetamerError, match="nothing published is called 'cochcnn9'"):
         clean(["cochcnn9"])
+
+
+def test_a_home_that_is_a_file(home):
+    home.write_text("")
+    with pytest.raises(am.AudioMetamerError, match=r"^could not write into .*home: File exists$"):
+        get(FIRST)
