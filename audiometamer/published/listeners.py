@@ -82,8 +82,8 @@ def published_listeners(path: Path, out: Path, *, overwrite: bool = False) -> li
     Parameters
     ----------
     path : path
-        One file of MATLAB, or a folder with any number of them at any depth, such as ``AuditoryBehavioralExperiments`` of the
-        repository of Feather et al. (2023).
+        One file of MATLAB, or a folder with any number of them at any depth, such as a copy of the repository of Feather et al.
+        (2023).
     out : path
         Folder for the table.
     overwrite : bool
