@@ -66,9 +66,9 @@ def _sizes(entry: Published) -> tuple[str, str]:
 def get(names: tuple[str, ...], sources: tuple[Path, ...], trust: bool, yes: bool) -> None:
     """Fetch NAMEs of `audiometamer published list`, and make them ready for use.
 
-    A network becomes the folder of a model. Only its file is taken out of the archive. What is interrupted goes on where it
-    stopped when it is called again. Each file's SHA-256 is recorded when it first comes, and checked ever after. No code in a
-    pickle is run unless you --trust it.
+    A network becomes the folder of a model. Only its file is taken out of the archive. An interrupted fetch resumes when the
+    command is called again. Each file's SHA-256 is recorded when it first comes, and checked ever after. No code in a pickle is
+    run unless you --trust it.
     """
     for name in names:
         published_entry(name)

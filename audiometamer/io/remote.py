@@ -138,7 +138,7 @@ class RemoteFile(io.RawIOBase):
 
     @property
     def size(self) -> int | None:
-        """Bytes; None if the server does not tell."""
+        """Bytes; None if the server does not report it."""
         return self.version.size
 
     def readable(self) -> bool:
@@ -152,7 +152,7 @@ class RemoteFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence == io.SEEK_END and self.size is None:
-            raise io.UnsupportedOperation("the server does not tell the size")
+            raise io.UnsupportedOperation("the server does not report the size")
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size or 0}[whence]
         if base + offset < 0:
             raise ValueError(f"negative position {base + offset}")
@@ -160,7 +160,7 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def expect(self, size: int) -> None:
-        """Ask for this many bytes at once when reading goes on at the current position."""
+        """Ask for this many bytes at once when reading continues at the current position."""
         self._expected = range(self._position, self._position + size)
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -335,7 +335,7 @@ def checked_address(address: str) -> str:
 
 
 def remote_size(address: str, *, waits: Sequence[float] = WAITS) -> int | None:
-    """The size of a file on a web server in bytes; None if the server does not tell.
+    """The size of a file on a web server in bytes; None if the server does not report it.
 
     Parameters
     ----------
