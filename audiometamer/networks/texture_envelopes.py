@@ -25,7 +25,7 @@ class PowerEnvelopes(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, spectra: Tensor, gains: Tensor, n_samples: int, taps: Tensor, circular: bool) -> Tensor:  # noqa: FBT001
+    def forward(ctx: Any, spectra: Tensor, gains: Tensor, n_samples: int, taps: Tensor, circular: bool) -> Tensor:
         frames, slopes = [], []
         for rows in gains.split(_rows(spectra, n_samples)):
             bands = torch.fft.ifft(spectra[:, None] * rows, n=n_samples)

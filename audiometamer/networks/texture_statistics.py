@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audiometamer.cochleagram.filters import CosineFilterbank
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks import texture_filters as filters
 from audiometamer.networks import texture_measures as measures
@@ -22,6 +23,7 @@ _CONTENT = {
     "toolbox": tuple(n for n in CLASSES if n not in ("envelope_kurtosis", "modulation_c2", "envelope_autocorrelation")),
 }
 PRESETS = tuple(_CONTENT)
+_ROUNDS = 8  # of filtering noise to given variances: to 0.1 %
 _TINY = 1e-12  # the offset of the toolbox's logarithm
 
 
@@ -105,6 +107,8 @@ class TextureStatistics(nn.Module):
         if sample_rate % envelope_rate:
             raise AudioMetamerError(f"envelopes of {envelope_rate} Hz are no whole fraction of a sample rate of {sample_rate} Hz")
         self.classes = tuple(name for name in CLASSES if name in classes)
+        bank = CosineFilterbank(n_filters, *limits, overcompleteness, "erb" if scale == "log" else "linear")
+        self.register_buffer("centers_hz", torch.from_numpy(bank.center_frequencies()).float(), persistent=False)
         self.sample_rate, self.envelope_rate, self.factor = sample_rate, envelope_rate, sample_rate // envelope_rate
         self.overcompleteness, self.modulation_scale, self.compress_first = overcompleteness, modulation_scale, compress_first
         self._cochlear = {
@@ -127,6 +131,11 @@ class TextureStatistics(nn.Module):
         if preset not in PRESETS:
             raise AudioMetamerError(f"there are no texture statistics {preset!r}; there are {', '.join(PRESETS)}")
         return cls(_CONTENT[preset], **options)
+
+    @property
+    def n_bands(self) -> int:
+        """Number of cochlear bands."""
+        return len(self.get_buffer("centers_hz"))
 
     def forward(self, waveforms: Tensor) -> dict[str, Tensor]:
         """Statistics by class, of waveforms [shape=(batch, samples)].
@@ -159,6 +168,21 @@ class TextureStatistics(nn.Module):
 
     def _gains(self, n_samples: int, like: Tensor) -> Tensor:
         return _cochlear(n_samples, self.sample_rate, **self._cochlear).to(like)
+
+    def shaped(self, waveforms: Tensor, variances: Tensor) -> Tensor:
+        """Waveforms filtered such that their cochlear bands have given variances.
+
+        Parameters
+        ----------
+        waveforms : Tensor [shape=(batch, samples)]
+        variances : Tensor [shape=(batch, bands)]
+        """
+        n_samples = self._checked_length(waveforms)
+        gains, spectra = self._gains(n_samples, waveforms), torch.fft.rfft(waveforms)
+        for _ in range(_ROUNDS):  # each band's neighbours overlap it
+            ratio = variances / measures.variance(spectra, gains, n_samples).clamp(min=torch.finfo(waveforms.dtype).tiny)
+            spectra = spectra * (ratio @ gains.square()).sqrt()
+        return torch.fft.irfft(spectra, n=n_samples)
 
     def subbands(self, waveforms: Tensor) -> Tensor:
         """Cochlear bands of waveforms [shape=(batch, samples)], [shape=(batch, bands, samples)]."""
