@@ -148,8 +148,8 @@ class Phases:
 class Whitened:
     """Another optimiser's steps, taken where the signals [shape=(batch, samples)] that it starts from have flat spectra.
 
-    Where a signal is weak in some frequencies and the activations are compressive, one size of step cannot suit all of them: it is
-    divided by the smoothed magnitude spectrum of the starting signal, and so is the direction.
+    Where a signal is weak in some frequencies and activations are compressive, one size of step cannot suit all of them. So
+    signals are divided by the smoothed magnitude spectrum of the starting one, and gradients are multiplied by it.
 
     Parameters
     ----------

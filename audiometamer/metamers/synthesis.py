@@ -55,9 +55,9 @@ def synthesize(
         is read so; a tensor or an array is a signal [shape=signal_shape] or a batch of them, called ``clip0``, ``clip1``, ….
         Or `GivenTarget`: activations from elsewhere.
     layers : str or iterable of str, optional
-        Default: all that the model lists, or the default ones of its network. ``relu1+relu3`` means both at the same time; ``relu2/channels=0:32`` or
-        ``relu2/average=time`` a part of a layer (see `Model`).
-    method : {"default", "feather2023"} or Method
+        Default: all that the model lists, or the default ones of its network. ``relu1+relu3`` means both at the same time;
+        ``relu2/channels=0:32`` or ``relu2/average=time`` a part of a layer (see `Model`).
+    method : {"default", "feather2023", "textures", "textures-unweighted", "textures-normalised"} or Method
         See `audiometamer.metamers.methods`. Default "default".
     steps : int, optional
         Number of steps of an attempt. Default: the method's.

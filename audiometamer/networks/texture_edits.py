@@ -23,8 +23,8 @@ class Edits:
     Parameters
     ----------
     least_cv : float
-        Bands whose envelope's coefficient of variation is below this get the skewness, kurtosis and modulation power of pink noise,
-        since their own would be those of rounding errors. Default 0.02, as published.
+        Bands whose envelope's coefficient of variation is below this get the skewness, kurtosis and modulation power of pink
+        noise, since their own would be those of rounding errors. Default 0.02, as published.
     pink : tuple of str
         Classes that are those of pink noise. Default: none.
     flip : tuple of str

@@ -47,15 +47,15 @@ class TextureStatistics(nn.Module):
     overcompleteness : {1, 2, 4}
         Density of the cochlear filters. Default 1.
     scale, modulation_scale : {"log", "linear"}
-        Spacing of cochlear filters (``log`` is the ERB scale) and of those of modulation power; linear ones are the lesions of the
-        paper. Default "log".
+        Spacing of cochlear filters (``log`` is the ERB scale) and of those of modulation power and C1; linear ones are the
+        lesions of the paper. Default "log".
     compression : {"power", "log", "none"}
         ``power``: e^0.3; ``log``: log10(e + 1e-12). Default "power".
     compress_first : bool
         Whether envelopes are compressed before they are resampled. Default True; the toolbox's figures do it after.
     edges : {"zero", "circular"}
-        What the resampling of envelopes finds beyond the ends of a sound: nothing, as published, or the other end, for sounds that
-        are loops. All other filters are circular. Default "zero".
+        What the resampling of envelopes finds beyond the ends of a sound: nothing, as published, or the other end, for sounds
+        that are loops. All other filters are circular. Default "zero".
     window : {"ones", "ramps"}, sequence of float, or Tensor
         Weight of the frames: all equal; a ramp of about a second at both ends (the toolbox's measurement default); or one weight
         for each frame. Default "ones", as for circular synthesis.
@@ -162,7 +162,8 @@ class TextureStatistics(nn.Module):
         n_samples = waveforms.shape[-1]
         if waveforms.ndim != 2 or n_samples % self.factor or not n_samples:
             raise AudioMetamerError(
-                f"waveforms have shape {tuple(waveforms.shape)}; they must be (batch, samples), a multiple of {self.factor} samples"
+                f"waveforms have shape {tuple(waveforms.shape)}; they must be (batch, samples), with a multiple of {self.factor} "
+                "samples"
             )
         return n_samples
 
@@ -264,7 +265,8 @@ class TextureStatistics(nn.Module):
         ----------
         waveforms : Tensor [shape=(1, samples)]
         fixed : bool
-            Whether bins are those of the toolbox's averages of sounds, −0.035 to 0.035 and 0 to 0.35. Default False: each row's range.
+            Whether bins are those of the toolbox's averages of sounds, −0.035 to 0.035 and 0 to 0.35. Default False: each row's
+            range.
 
         Returns
         -------
