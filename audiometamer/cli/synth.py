@@ -24,7 +24,7 @@ from audiometamer.metamers.morphs import read_morph
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import SynthesisOptions
 from audiometamer.metamers.targets import GivenTarget, read_target
-from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.metamers.verdicts import HALT_DB, average_db, verdict_word
 from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -183,9 +183,29 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
             str(sum(t.steps for t in e.tries)), f"{e.seconds:.1f}",
         )  # fmt: skip
     print_table(table)
+    _print_classes(metamers)
     failed = sum(m.passed is False for m in metamers)
     judged = sum(m.passed is not None for m in metamers)
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")
+
+
+def _print_classes(metamers: Sequence[Metamer]) -> None:
+    """Print the SNR and RMS error of each class of statistics, where there are some."""
+    judged = [m.evidence for m in metamers if m.evidence.verdict.classes]
+    if not judged:
+        return
+    table = plain_table("clip", "model", "class", numbers=("seed", "SNR (dB)", "RMS error"))
+    for e in judged:
+        for name, match in e.verdict.classes.items():
+            snr = "inf" if match.snr_db is None else f"{match.snr_db:.1f}"
+            table.add_row(e.settings.clip, e.settings.model, name, str(e.settings.seed), snr, f"{match.rms_error:.3g}")
+    print_table(table)
+    for e in judged:
+        halted = "all reach" if e.verdict.reached_halt else "not all reach"
+        average = average_db(e.verdict.classes)
+        click.echo(
+            f"{e.settings.clip}, seed {e.settings.seed}: SNR {average:.1f} dB on average over classes; {halted} {HALT_DB:g} dB"
+        )
 
 
 def _labels(evidence: Evidence, which: int) -> str:
