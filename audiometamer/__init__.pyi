@@ -16,6 +16,7 @@ from . import metamers as metamers
 from . import models as models
 from . import networks as networks
 from . import psychophysics as psychophysics
+from . import published as published
 from . import report as report
 from . import signals as signals
 from . import statistics as statistics

