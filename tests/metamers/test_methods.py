@@ -16,11 +16,11 @@ from audiometamer.metamers.methods import METHODS, Attempt, Method, load_method
 
 
 def test_methods():
-    assert list(METHODS) == ["default", "feather2023"]
+    assert list(METHODS) == ["default", "feather2023", "textures", "textures-unweighted", "textures-normalised"]
     assert METHODS["feather2023"].steps == 24_000
     published = METHODS["feather2023"].attempts[0].optimizer(24_000)
     assert published == NormalizedDescent(Halving(1.0, 3000))
-    with pytest.raises(am.AudioMetamerError, match="no method 'adam'; there are default, feather2023"):
+    with pytest.raises(am.AudioMetamerError, match="no method 'adam'; there are default, feather2023, textures"):
         load_method("adam")
 
 
