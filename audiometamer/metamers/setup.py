@@ -68,6 +68,7 @@ class Setup:
         domain: Domain | None = None,
         null: NullDistribution | None = None,
         batch_size: int | None = None,
+        loss: Loss | None = None,
         **others: Any,
     ) -> Self:
         """The setup of a call of `synthesize`: what was not given comes from the method or the model."""
@@ -77,6 +78,7 @@ class Setup:
             method=procedure,
             steps=procedure.steps if steps is None else as_integer(steps, "steps", least=1),
             domain=model.domain if domain is None else domain,
+            loss=getattr(model.network, "matching_loss", None) if loss is None else loss,
             null=default_null(model) if null is None else null,
             batch_size=None if batch_size is None else as_integer(batch_size, "batch_size", least=1),
             **others,
