@@ -39,7 +39,12 @@ SEED = click.IntRange(0, MAX_SEED)
 seeds = click.option(
     "--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="Random seed; may be given several times."
 )
-method = click.option("--method", default="default", show_default=True, help="default, or feather2023 (the published procedure).")
+method = click.option(
+    "--method",
+    default="default",
+    show_default=True,
+    help="default; or a published procedure: feather2023, or, of modulation models, normanhaignere2018.",
+)
 steps = click.option(
     "--steps", type=click.IntRange(1, 10**9), help="Steps of an attempt; default: the method's own (200; feather2023: 24000)."
 )

@@ -14,7 +14,7 @@ from audiometamer.matching.loop import Penalty
 from audiometamer.matching.losses import Loss
 from audiometamer.metamers.captions import caption, original_caption, verdict_colour
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.methods import Method, load_method
+from audiometamer.metamers.methods import Method, method_for
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.verdicts import verdict_word
@@ -139,7 +139,7 @@ def settings_of(
     weights_sha256 : str, optional
         The model's, if it is known already. Default: it is computed.
     """
-    procedure = load_method(method)
+    procedure = method_for(model, method)
     return Settings(
         clip=clip.name,
         clip_sha256=sha256_of(*([clip.samples] if isinstance(clip, Clip) else map(clip.at, places(layer)))),

@@ -15,7 +15,7 @@ from audiometamer.matching.loop import Callback, Penalty
 from audiometamer.matching.losses import Loss, combined, rectified
 from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.metamer import Progress, settings_of
-from audiometamer.metamers.methods import Attempt, Method, load_method
+from audiometamer.metamers.methods import Attempt, Method, method_for
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget, Targets
 from audiometamer.metamers.unfinished import Checkpoints
@@ -68,17 +68,15 @@ class Setup:
         domain: Domain | None = None,
         null: NullDistribution | None = None,
         batch_size: int | None = None,
-        loss: Loss | None = None,
         **others: Any,
     ) -> Self:
         """The setup of a call of `synthesize`: what was not given comes from the method or the model."""
-        procedure = load_method(method)
+        procedure = method_for(model, method)
         return cls(
             model=model,
             method=procedure,
             steps=procedure.steps if steps is None else as_integer(steps, "steps", least=1),
             domain=model.domain if domain is None else domain,
-            loss=getattr(model.network, "matching_loss", None) if loss is None else loss,
             null=default_null(model) if null is None else null,
             batch_size=None if batch_size is None else as_integer(batch_size, "batch_size", least=1),
             **others,

@@ -50,7 +50,7 @@ class HistogramMatching:
         self.measure = ModulationMoments(padding_octaves=octaves, padding_seconds=seconds)
         self.original = self.cochlea(sounds)
         self.wanted = self.measure.groups(self.original)
-        self.comparisons: list[list[dict[str, dict[str, list[float]]]]] = []
+        self.comparisons: list[list[dict[str, dict[str, list[float | None]]]]] = []
 
     @torch.no_grad()
     def advance(self, step: int, sounds: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Moments of spectrotemporal modulation, a model of hearing without training (Norman-Haignere & McDermott 2018)."""
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -112,14 +113,21 @@ class ModulationMoments(nn.Module):
     ----------
     padding_octaves, padding_seconds : float, optional
         See `ModulationFilterbank`. Defaults: 8 octaves and 24 s, as published.
+
+    Attributes
+    ----------
+    padding : tuple of float
+        Octaves and seconds.
+    method : str
+        Name of the method that matches it unless another one is chosen.
     """
 
     layers: ClassVar[Mapping[str, str]] = {condition: condition for condition in CONDITIONS}
-    matching_loss = staticmethod(moment_loss)
+    method = "modulation"
 
     def __init__(self, *, padding_octaves: float | None = None, padding_seconds: float | None = None) -> None:
         super().__init__()
-        octaves, seconds = padding_of(padding_octaves, padding_seconds)
+        self.padding = octaves, seconds = padding_of(padding_octaves, padding_seconds)
         self.banks = nn.ModuleDict(
             {
                 group: ModulationFilterbank(measured_filters(group), padding_octaves=octaves, padding_seconds=seconds)
@@ -145,11 +153,11 @@ class ModulationMoments(nn.Module):
         return full
 
 
-def compare_moments(target: Tensor, found: Tensor) -> dict[str, list[float]]:
+def compare_moments(target: Tensor, found: Tensor) -> dict[str, list[float | None]]:
     """How well moments match those of an original, moment by moment, as published.
 
     ``snr_db`` is the median over filters and channels of 20 · log10(|mₜ| / |m − mₜ|), ``signed_r2`` their squared correlation
-    with its sign. What is not a number is left out.
+    with its sign. What is not a number is left out; what is not finite, as of a perfect match, is None.
 
     Parameters
     ----------
@@ -157,19 +165,15 @@ def compare_moments(target: Tensor, found: Tensor) -> dict[str, list[float]]:
 
     Returns
     -------
-    dict of str to list of float
+    dict of str to list of float or None
         Four numbers each: mean, variance, skewness, kurtosis.
     """
-    t, m = (each.detach().double().reshape(-1, len(MOMENTS)) for each in (target, found))
+    t, m = (each.detach().cpu().double().reshape(-1, len(MOMENTS)) for each in (target, found))
     snr = 20 * (torch.log10(t.abs()) - torch.log10((m - t).abs()))
     t, m = t - t.nanmean(0), m - m.nanmean(0)
     r = (t * m).nansum(0) / (t.square().nansum(0) * m.square().nansum(0)).sqrt()
-    return {"snr_db": _median(snr).tolist(), "signed_r2": (r.sign() * r.square()).tolist()}
-
-
-def _median(values: Tensor) -> Tensor:
-    """Median down the rows without NaN; torch's own takes the lower of the two in the middle."""
-    return values.nanquantile(0.5, dim=0)
+    found = {"snr_db": snr.nanquantile(0.5, dim=0), "signed_r2": r.sign() * r.square()}
+    return {name: [v if math.isfinite(v) else None for v in values.tolist()] for name, values in found.items()}
 
 
 def _moments_of_maps(bank: nn.Module, cochleagram: Tensor) -> Tensor:
