@@ -91,7 +91,8 @@ def synth(
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
     given = _read_targets(model, targets)
     layers = options.layers_of(
-        model, layer_names or tuple(dict.fromkeys(layer for target in given for layer in target.activations))
+        model,
+        layer_names or tuple(dict.fromkeys(layer for target in given for layer in target.activations)) or model.default_layers,
     )
     for place in dict.fromkeys(place for layer in layers for place in places(layer)):
         model.tap(place)

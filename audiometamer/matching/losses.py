@@ -1,6 +1,6 @@
 """Losses: how far activations are from their target, one number for each signal of a batch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -114,6 +114,55 @@ def half_squared_error(activations: Activations, target: Activations) -> Tensor:
     Tensor [shape=(batch,)]
     """
     return 0.5 * (_rows(activations) - _rows(target)).square().sum(1)
+
+
+def relative_squared_error(activations: Activations, target: Activations) -> Tensor:
+    """Σ (a − t)² / Σ t² of each example, the inverse of the SNR; Σ a² where the target is all zero.
+
+    Parameters
+    ----------
+    activations, target : Tensor [shape=(batch, ...)]
+
+    Returns
+    -------
+    Tensor [shape=(batch,)]
+    """
+    a, t = _rows(activations), _rows(target)
+    return (a - t).square().sum(1) / _or_one(t.square().sum(1))
+
+
+def relative_fourth_power(activations: Activations, target: Activations) -> Tensor:
+    """(Σ (a − t)² / Σ t²)² of each example: in a mean over several layers or parts, the one matched worst counts most.
+
+    Parameters
+    ----------
+    activations, target : Tensor [shape=(batch, ...)]
+
+    Returns
+    -------
+    Tensor [shape=(batch,)]
+    """
+    return relative_squared_error(activations, target).square()
+
+
+def by_part(loss: Loss, parts: Sequence[tuple[int, float]]) -> Loss:
+    """Make the weighted mean of a loss over the parts of a vector, so that a long part does not outweigh a short one.
+
+    Parameters
+    ----------
+    loss : callable
+        Loss of one part.
+    parts : sequence of (int, float)
+        Number of values and weight of each part, in their order.
+    """
+    sizes, weights = [size for size, _ in parts], [weight for _, weight in parts]
+
+    def loss_by_part(activations: Activations, target: Activations) -> Tensor:
+        a, t = (_rows(x).split(sizes, 1) for x in (activations, target))
+        terms = [weight * loss(*pair) for weight, *pair in zip(weights, a, t, strict=True)]
+        return torch.stack(terms).sum(0) / len(terms)
+
+    return loss_by_part
 
 
 def transformed(transform: Transform, loss: Loss = relative_l2) -> Loss:

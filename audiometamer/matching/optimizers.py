@@ -145,6 +145,51 @@ class Phases:
 
 
 @dataclass(frozen=True)
+class Whitened:
+    """Another optimiser's steps, taken where the signals [shape=(batch, samples)] that it starts from have flat spectra.
+
+    Where a signal is weak in some frequencies and activations are compressive, one size of step cannot suit all of them. So
+    signals are divided by the smoothed magnitude spectrum of the starting one, and gradients are multiplied by it.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    smoothing : float
+        Share of the spectrum over which power is averaged. Default 1/200.
+    floor : float
+        Least magnitude relative to the largest. Default 1e-4.
+    """
+
+    optimizer: Optimizer
+    smoothing: float = 0.005
+    floor: float = 1e-4
+
+    def init(self, signals: Tensor) -> State:
+        power = torch.fft.rfft(signals).abs().square()
+        width = max(round(self.smoothing * power.shape[-1]), 1) | 1
+        padded = torch.nn.functional.pad(power[:, None], (width // 2, width // 2), mode="replicate")
+        magnitude = torch.nn.functional.avg_pool1d(padded, width, 1)[:, 0].sqrt()
+        magnitude = magnitude / magnitude.square().mean(1, keepdim=True).sqrt().clamp(min=torch.finfo(signals.dtype).tiny)
+        magnitude = magnitude.maximum(self.floor * magnitude.amax(1, keepdim=True).clamp(min=1.0))
+        inner = self.optimizer.init(_filtered(signals, 1 / magnitude))
+        return {"magnitude": magnitude, **{f"inner.{name}": tensor for name, tensor in inner.items()}}
+
+    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        magnitude = state["magnitude"]
+        inner = {name.removeprefix("inner."): tensor for name, tensor in state.items() if name != "magnitude"}
+        white, along = _filtered(signals, 1 / magnitude), _filtered(gradients, magnitude)
+        moved, inner = self.optimizer.step(step, white, along, inner)
+        return _filtered(moved, magnitude), {
+            "magnitude": magnitude, **{f"inner.{name}": tensor for name, tensor in inner.items()},
+        }  # fmt: skip
+
+
+def _filtered(signals: Tensor, magnitude: Tensor) -> Tensor:
+    """Signals after a circular filter without phase, [shape=(batch, samples)]; it is its own adjoint."""
+    return torch.fft.irfft(torch.fft.rfft(signals) * magnitude, n=signals.shape[-1])
+
+
+@dataclass(frozen=True)
 class LBFGS:
     """Limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.4), for each signal by itself and without a line search.
 

@@ -42,6 +42,22 @@ class Plateau:
 
 
 @dataclass(frozen=True)
+class Below:
+    """Stop a signal whose loss is at most a value.
+
+    Parameters
+    ----------
+    value : float
+    """
+
+    value: float
+    outcome: ClassVar[str] = "matched"
+
+    def __call__(self, steps: Sequence[int], losses: Tensor) -> Tensor:  # noqa: ARG002 (a rule takes the steps)
+        return losses[:, -1] <= self.value
+
+
+@dataclass(frozen=True)
 class Stuck:
     """Stop, at one report, the signals whose loss has hardly fallen since the first.
 

@@ -123,7 +123,7 @@ class _Run:
     def start(self) -> Tensor:
         """Starting signals, [shape=(jobs, *signal_shape)]."""
         if not self.attempt.warm_start:
-            return self.setup.noise(self.seeds)
+            return self.setup.noise(self.seeds, self.target)
         model = self.setup.model
         return torch.stack([job.best[0] for job in self.jobs if job.best]).to(dtype=model.dtype, device=model.device)
 

@@ -101,7 +101,7 @@ def synthesize_into(
     clips : Clip, GivenTarget, path, tensor or array, or iterable of them
         As in `audiometamer.synthesize`; two clips may not share a name.
     layers : str or iterable of str, optional
-        Default: all that the model lists.
+        Default: all that the model lists, or those that its network names as default.
     seed : int or iterable of int
         Default 0.
     null : NullDistribution, optional
@@ -132,7 +132,7 @@ def synthesize_into(
     """
     if unknown := options.keys() - SynthesisOptions.__annotations__.keys():
         raise TypeError(f"synthesize_into() got an unexpected keyword argument {min(unknown)!r}")
-    listed, seeds, names = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
+    listed, seeds, names = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.default_layers)
     names = list(dict.fromkeys(map(model.canonical, names)))
     _check_request(model, listed, names)
     null, out = null or default_null(model), as_output_folder(folder)

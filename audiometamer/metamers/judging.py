@@ -9,7 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.io.files import write_json
-from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
+from audiometamer.metamers.criteria import NullDistribution, class_matches, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import EarlierVerdict, Evidence
 from audiometamer.metamers.layout import checkpoint_path, record_path
 from audiometamer.metamers.measuring import paired_labels
@@ -18,6 +18,7 @@ from audiometamer.metamers.methods import Method
 from audiometamer.metamers.scheduling import resumption
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.summaries import EvidenceSummary
+from audiometamer.metamers.targets import as_targets
 from audiometamer.metamers.unfinished import save_unfinished
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
@@ -61,9 +62,13 @@ def rejudged(model: Model, metamer: Metamer, null: NullDistribution | None) -> M
     with torch.no_grad():
         found = record(model, batch, names)
         labels = paired_labels(model, model.logits(model(batch)), names) if isinstance(clip, Clip) else {}
-    targets = {place: a[0] if isinstance(clip, Clip) else clip.at(place).to(a) for place, a in found.items()}
+    if isinstance(clip, Clip):
+        targets = as_targets(model, clip, {place: a[0] for place, a in found.items()})
+    else:
+        targets = {place: clip.at(place).to(a) for place, a in found.items()}
     measured = {place: similarity(targets[place], found[place][-1]) for place in names}
-    verdict = judge_all(measured, null.layers if null else {}, labels)
+    classes = class_matches(model, targets, {place: found[place][-1] for place in names})
+    verdict = judge_all(measured, null.layers if null else {}, labels, classes)
     earlier = [*evidence.earlier_verdicts, EarlierVerdict(evidence.verdict, evidence.judged_by)]
     judged_by = judge_sha256(model, null)
     return changed(metamer, evidence=replace(evidence, verdict=verdict, judged_by=judged_by, earlier_verdicts=earlier))
@@ -110,6 +115,8 @@ def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[st
     name : str
         The model's name as `--model` takes it.
     """
+    if hasattr(model.network, "matches"):  # statistics are judged by themselves
+        return None
     wanted = list(dict.fromkeys(place for layer in layers for place in places(layer)))
     lacking = [place for place in wanted if null is None or not null.layers.get(place)]
     if not lacking:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from audiometamer.metamers import hearing
-from audiometamer.metamers.criteria import judge_all, judge_sha256, similarity, worst
+from audiometamer.metamers.criteria import class_matches, judge_all, judge_sha256, similarity, worst
 from audiometamer.metamers.evidence import Evidence, versions
 from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.passes import activations_and_logits
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
-from audiometamer.metamers.targets import GivenTarget, as_input
+from audiometamer.metamers.targets import GivenTarget, as_input, as_targets
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
@@ -26,12 +26,14 @@ def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signa
     probable: dict[str, tuple[float, float]] = {}
     doubts: list[str] = []
     if isinstance(clip, Clip):
-        measured, logits = _compare(model, clip, signal, names)
+        targets, found, logits = _compare(model, clip, signal, names)
         labels = paired_labels(model, logits, names)
         probable, doubts = hearing.compare_labels(model, clip, {task: logits[task] for task in labels})
     else:
-        measured = _compare_given(setup, clip, signal, names)
-    verdict = judge_all({place: measured[place] for place in names}, setup.null.layers if setup.null else {}, labels)
+        targets, found = _compare_given(setup, clip, signal, names)
+    measured = {layer: similarity(targets[layer], found[layer]) for layer in found}
+    classes = class_matches(model, *({place: side[place] for place in names} for side in (targets, found)))
+    verdict = judge_all({place: measured[place] for place in names}, setup.null.layers if setup.null else {}, labels, classes)
     if len(names) > 1:
         measured[layer] = worst([measured[place] for place in names])
     return Evidence(
@@ -61,21 +63,23 @@ def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signa
 
 def _compare(
     model: Model, clip: Clip, signal: Tensor, names: Sequence[str]
-) -> tuple[dict[str, dict[str, float]], dict[str, Tensor]]:
-    """Similarity of a clip and a signal by layer, also at those that the model lists, and the logits of both by task."""
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Target and activations of a signal by layer, also at those that the model lists, and the logits of both by task."""
     natural = as_input(model, clip)
     activations, logits = activations_and_logits(model, torch.stack([natural, signal.to(natural)]), names, optional=model.layers)
     finite = {layer: a for layer, a in activations.items() if layer in names or bool(torch.isfinite(a).all())}
-    return {layer: similarity(a[0], a[1]) for layer, a in finite.items()}, logits
+    targets = as_targets(model, clip, {layer: a[0] for layer, a in finite.items()})
+    return targets, {layer: a[1] for layer, a in finite.items()}, logits
 
 
-def _compare_given(setup: Setup, target: GivenTarget, signal: Tensor, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Similarity of given activations and a signal's, at the matched layers only."""
+def _compare_given(
+    setup: Setup, target: GivenTarget, signal: Tensor, names: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Given activations and a signal's, at the matched layers only."""
     model = setup.model
     with torch.no_grad():
         found = record(model, signal.to(dtype=model.dtype, device=model.device)[None], names)
-    wanted = setup.targets.at(target, names)
-    return {place: similarity(wanted[place], found[place][0]) for place in names}
+    return setup.targets.at(target, names), {place: a[0] for place, a in found.items()}
 
 
 def paired_labels(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:

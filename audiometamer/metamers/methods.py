@@ -19,6 +19,7 @@ from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roo
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import StoppingRule, Stuck
 from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching
+from audiometamer.metamers.texture_methods import STEPS, TEXTURES, quasi_newton
 from audiometamer.models.model import Model
 from audiometamer.networks.modulation import moment_loss
 
@@ -300,6 +301,12 @@ METHODS = {
             "channels are matched over and over; no gradients",
         ),
     )
+}
+
+
+METHODS |= {
+    name: Method(name, STEPS, (Attempt("quasi-Newton", quasi_newton, stop=stop),), loss, description)
+    for name, (loss, stop, description) in TEXTURES.items()
 }
 
 

@@ -14,7 +14,7 @@ from audiometamer.metamers.passes import activations_and_logits, layer_pass
 from audiometamer.metamers.scheduling import Job, layer_before
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
-from audiometamer.metamers.targets import GivenTarget, as_input
+from audiometamer.metamers.targets import GivenTarget, as_input, as_targets
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -66,7 +66,7 @@ def _check_target(setup: Setup, clip: Clip | GivenTarget, names: Sequence[str]) 
     logits: dict[str, Tensor] = {}
     if isinstance(clip, Clip):
         activations, logits = activations_and_logits(setup.model, as_input(setup.model, clip)[None], names)
-        targets = {place: a[0] for place, a in activations.items()}
+        targets = as_targets(setup.model, clip, {place: a[0] for place, a in activations.items()})
         setup.targets.keep(clip, targets)
     else:
         targets = setup.targets.at(clip, names)
@@ -101,12 +101,12 @@ def _usable_layer_before(setup: Setup, layer: str, jobs: Sequence[Job]) -> str |
 
 def _try_step(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int) -> None:
     """Try the first step towards a layer for two signals and for one: a loss may fail for either."""
-    start = setup.noise([seed, seed + 1])
+    target = setup.targets.at(clip, places(layer))
+    start = setup.noise([seed, seed + 1], {place: t.expand(2, *t.shape) for place, t in target.items()})
     _check_starts(setup, start)
     if (iteration := setup.method.attempts[0].iteration) is not None:
         _check_iteration(setup, clip, layer, iteration)
         return
-    target = setup.targets.at(clip, places(layer))
     with layer_pass(setup.model, layer, unrectified=bool(setup.method.margin), compiled=False) as matched:
         loss = setup.loss_at(layer, setup.method.attempts[0], matched.unrectified)
         for number in (2, 1):

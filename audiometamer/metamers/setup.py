@@ -1,9 +1,10 @@
 """The setup common to all metamers of one synthesis."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict
 
+import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
@@ -12,7 +13,7 @@ from audiometamer.io.foreign_code import takes
 from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.loop import Callback, Penalty
-from audiometamer.matching.losses import Loss, combined, rectified
+from audiometamer.matching.losses import Loss, by_part, combined, rectified
 from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.metamer import Progress, settings_of
 from audiometamer.metamers.methods import Attempt, Method, method_for
@@ -110,12 +111,25 @@ class Setup:
         """The loss that an attempt minimises: the mean over the layers that are matched at the same time."""
         loss = self.loss or attempt.loss or self.method.loss
         below_zero = rectified(loss, self.method.margin, straight_through=attempt.straight_through)
-        return combined({place: below_zero if place in unrectified else loss for place in places(layer)})
+        return combined(
+            {place: below_zero if place in unrectified else by_term(self.model, place, loss) for place in places(layer)}
+        )
 
-    def noise(self, seeds: Sequence[int]) -> Tensor:
-        """A start for each seed, [shape=(seeds, *signal_shape)]."""
+    def noise(self, seeds: Sequence[int], targets: Mapping[str, Tensor]) -> Tensor:
+        """A start for each seed, [shape=(seeds, *signal_shape)]; a network may shape it by the targets [shape=(seeds, ...)]."""
         model = self.model
-        return self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
+        noise = self.domain.start(model.signal_shape, seeds=seeds, dtype=model.dtype, device=model.device)
+        shape = getattr(model.network, "start", None)
+        if shape is None or self.domain != model.domain:
+            return noise
+        with torch.no_grad():
+            return self.domain.project(shape(noise, targets))
+
+
+def by_term(model: Model, layer: str, loss: Loss) -> Loss:
+    """A loss of a layer: of each of its terms by itself if the network says that it has some."""
+    terms = getattr(model.network, "terms", lambda _layer: None)(layer)
+    return loss if terms is None else by_part(loss, list(terms.values()))
 
 
 def _check_resumable(setup: Setup) -> None:

@@ -55,9 +55,9 @@ def synthesize(
         is read so; a tensor or an array is a signal [shape=signal_shape] or a batch of them, called ``clip0``, ``clip1``, ….
         Or `GivenTarget`: activations from elsewhere.
     layers : str or iterable of str, optional
-        Default: all that the model lists. ``relu1+relu3`` means both at the same time; ``relu2/channels=0:32`` or
-        ``relu2/average=time`` a part of a layer (see `Model`).
-    method : {"default", "feather2023"} or Method
+        Default: all that the model lists, or the default ones of its network. ``relu1+relu3`` means both at the same time;
+        ``relu2/channels=0:32`` or ``relu2/average=time`` a part of a layer (see `Model`).
+    method : {"default", "feather2023", "textures", "textures-unweighted", "textures-normalised"} or Method
         See `audiometamer.metamers.methods`. Default "default".
     steps : int, optional
         Number of steps of an attempt. Default: the method's.
@@ -108,7 +108,7 @@ def synthesize(
     AudioMetamerWarning
         If attempts by the layer before are left out because that cannot be matched: a loss may fit the wanted layer only.
     """
-    listed, seeds, wanted = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.layers)
+    listed, seeds, wanted = as_clips(model, clips), as_seeds(seed), as_layers(layers, model.default_layers)
     jobs = [(clip, layer, s) for layer in dict.fromkeys(map(model.canonical, wanted)) for clip in listed for s in seeds]
     order = {(id(clip), layer, s): k for k, (clip, layer, s) in enumerate(jobs)}
     found = iterate_metamers(

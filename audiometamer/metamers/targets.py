@@ -98,7 +98,8 @@ class Targets:
     def _computed(self, clip: Clip | GivenTarget, names: Sequence[str]) -> dict[str, Tensor]:
         with torch.no_grad():
             if isinstance(clip, Clip):
-                return {place: a[0] for place, a in record(self.model, as_input(self.model, clip)[None], names).items()}
+                found = record(self.model, as_input(self.model, clip)[None], names)
+                return as_targets(self.model, clip, {place: a[0] for place, a in found.items()})
             silence = torch.zeros(1, *self.model.signal_shape, dtype=self.model.dtype, device=self.model.device)
             own = record(self.model, silence, names)
         given = {place: normal_tensor(as_real(clip.at(place)).to(own[place])) for place in names}
@@ -109,6 +110,16 @@ class Targets:
                     f"{tuple(own[place].shape[1:])} there"
                 )
         return given
+
+
+def as_targets(model: Model, clip: Clip, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a clip is matched by: its activations [shape=(...)] by layer, or what the network says in place of some of them."""
+    own = getattr(model.network, "targets", None)
+    if own is None:
+        return dict(activations)
+    with torch.no_grad():
+        found = {layer: values[0] for layer, values in own(model.clamp(as_input(model, clip)[None])).items()}
+    return {layer: found.get(layer, values) for layer, values in activations.items()}
 
 
 def as_input(model: Model, clip: Clip) -> Tensor:

@@ -1,12 +1,32 @@
 """Verdicts on metamers. Without torch, which reading the records of a set does not need."""
 
+from collections.abc import Mapping
+
 import msgspec
 
+KEPT_DB, HALT_DB = 20.0, 30.0
+_MOST_DB = 100.0  # stands for an infinite SNR in averages
 
-class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class ClassMatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How well a class of statistics is matched: SNR in dB (None is infinite), and RMS error, for targets near zero."""
+
+    snr_db: float | None
+    rms_error: float
+
+
+def average_db(classes: Mapping[str, ClassMatch]) -> float:
+    """Mean SNR over classes in dB; of a perfect one 100 dB count."""
+    values = [_MOST_DB if match.snr_db is None else min(match.snr_db, _MOST_DB) for match in classes.values()]
+    return sum(values) / len(values)
+
+
+class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Whether a metamer passes: beyond the null on every metric at the matched layer, with the same label as the clip.
 
     Without labels of the model, or without a clip, the null distribution alone decides and `labels` is empty.
+    Statistics of textures pass if the SNR is at least 20 dB in the average over their classes, as the sounds of McDermott &
+    Simoncelli (2011) that were kept.
     Where random pairs already reach a metric's ceiling (ρ = 1 at a layer of a few units), the metamer must reach it too.
 
     Parameters
@@ -19,12 +39,20 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Metric minus the largest value of the null.
     labels : dict of str to list
         Labels of the clip and of the metamer, by task.
+    classes : dict of str to ClassMatch
+        Match of each class of statistics; empty unless the model is one of statistics.
     """
 
     passed: bool | None
     beyond_null: dict[str, bool]
     margin: dict[str, float]
     labels: dict[str, tuple[str, str]]
+    classes: dict[str, ClassMatch] = {}
+
+    @property
+    def reached_halt(self) -> bool:
+        """Whether every class of statistics has the 30 dB at which the published synthesis halts."""
+        return bool(self.classes) and all(m.snr_db is None or m.snr_db >= HALT_DB for m in self.classes.values())
 
 
 def verdict_word(passed: bool | None) -> str:

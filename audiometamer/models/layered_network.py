@@ -49,6 +49,11 @@ class LayeredNetwork(SignalNetwork):
         return tuple(self.named_taps())
 
     @property
+    def default_layers(self) -> tuple[str, ...]:
+        """Names of the layers that are matched if none are named: those that the network's `default_layers` names, or all."""
+        return tuple(getattr(self.network, "default_layers", self.layers))
+
+    @property
     def left_out(self) -> dict[str, str]:
         """Names that are not listed as layers, with the reason."""
         return {name: info.left_out for name, info in self.layer_info().items() if info.left_out}

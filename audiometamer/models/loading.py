@@ -47,6 +47,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
           ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``;
         - spectrotemporal modulation: ``modulation:normanhaignere2018``, with options after it, such as
           ``modulation:normanhaignere2018/seconds=2``; see `audiometamer.models.adapters.modulation_models`;
+        - sound-texture statistics: ``texture:mcdermott2011`` or ``texture:toolbox``, with options after it, such as
+          ``texture:toolbox/seconds=30/without=envelope_correlation``; see `audiometamer.models.adapters.textures`;
         - ``NAME`` or ``NAME:CHOICE``, where an installed package registers NAME as an entry point in the group
           ``audiometamer.models``: a function, called without arguments or with the choice, that returns a model as below;
         - ``package.module:function``, a function without arguments that returns a `Model`, or a module with attributes
@@ -113,6 +115,7 @@ MODELS = Registry(
     "model",
     {
         "modulation": partial(_adapted, "modulation_models"),
+        "texture": partial(_adapted, "textures"),
         "silero-vad": partial(_adapted, "silero_vad_model"),
         "timm": partial(_adapted, "timm_models"),
         "torchaudio": partial(_adapted, "torchaudio_models"),

@@ -165,6 +165,23 @@ function lossFigure(row) {
     element("svg:g", { transform: `translate(${left} ${top})` }, ...paths));
 }
 
+/** The SNR of each class of statistics as a bar, with the published 20 and 30 dB as lines; the RMS error beside it. */
+function classBars(classes) {
+  const [left, width, step, most] = [170, 180, 20, 50];
+  const x = (snr) => left + (width * Math.min(Math.max(snr ?? most, 0), most)) / most;
+  const bottom = step * classes.length;
+  const text = (at, y, anchor, words) => element("svg:text", { x: at, y, "text-anchor": anchor }, words);
+  const bars = classes.flatMap(([name, snr, error], i) => [
+    text(left - 8, step * i + 14, "end", name.replaceAll("_", " ")),
+    element("svg:rect", { class: (snr ?? most) < 20 ? "bar low" : "bar", x: left, y: step * i + 3, width: x(snr) - left, height: step - 6 }),
+    text(left + width + 8, step * i + 14, "start", `${decimals(snr ?? Infinity, 1)} dB, ${error.toPrecision(2)}`),
+  ]);
+  const lines = [20, 30].flatMap((snr) => [
+    element("svg:path", { class: "axis", fill: "none", d: `M${x(snr)} 0V${bottom}` }), text(x(snr), bottom + 14, "middle", String(snr))]);
+  const label = `SNR of each class: ${classes.map(([name, snr]) => `${name} ${decimals(snr ?? Infinity, 1)} dB`).join(", ")}`;
+  return element("svg:svg", { viewBox: `0 0 ${left + width + 130} ${bottom + 20}`, role: "img", "aria-label": label }, ...bars, ...lines);
+}
+
 // ---- one row ----
 
 function cells(row) {
@@ -243,6 +260,8 @@ function details(row) {
   ];
   return element("div", { class: "panels" },
     element("div", { class: "loss" }, element("h3", {}, "Loss"), lossFigure(row)),
+    m.classes.length
+      ? element("div", { class: "classes" }, element("h3", {}, "Classes: SNR, RMS error"), classBars(m.classes)) : null,
     element("div", {}, element("h3", {}, "Similarity to the original"), element("div", { class: "wide" }, similarity)),
     element("div", { class: "made" }, element("h3", {}, "How it was made"),
       element("dl", {}, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...[value].flat())]))));

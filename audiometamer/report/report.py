@@ -68,7 +68,10 @@ class _Attempt(msgspec.Struct, frozen=True):
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """One metamer, as the page's script takes it; `similarity` maps layers to [SNR in dB, ρ, R²]."""
+    """One metamer, as the page's script takes it; `similarity` maps layers to [SNR in dB, ρ, R²].
+
+    `classes` holds name, SNR and RMS error of each class of statistics.
+    """
 
     original: int
     signal: _Signal
@@ -77,6 +80,7 @@ class _Row(msgspec.Struct, frozen=True):
     seed: int
     verdict: str
     labels: list[list[str]]
+    classes: list[tuple[str, float | None, float]]
     margin: dict[str, float | None]
     similarity: dict[str, list[float | None]]
     method: str
@@ -298,6 +302,7 @@ def _row(places: _Places, result: Result, evidence: Evidence, original: int) -> 
     return _Row(
         original, places.signal(path, evidence.rms), places.url(result.folder / result.record), settings.layer, settings.seed,
         verdict_word(verdict.passed), _labels(evidence),
+        [(name, _rounded(match.snr_db), float(f"{match.rms_error:.3g}")) for name, match in verdict.classes.items()],
         {metric: _rounded(value) for metric, value in verdict.margin.items()}, similarity, settings.method, settings.loss,
         result.evidence.attempt, [_attempt(each) for each in evidence.tries], result.evidence.kept_attempt,
         round(evidence.seconds, 1), evidence.peak,

@@ -37,7 +37,7 @@ def test_matched_histograms_are_recorded_iteration_by_iteration(model, glide):
 
 def test_the_default_method_of_a_modulation_model_is_the_gradient_on_its_moments(model, glide):
     losses = []
-    (metamer,) = am.synthesize(model, glide, "cochlear", steps=40, callback=lambda *report: losses.append(report[2].item()))
+    (metamer,) = am.synthesize(model, glide, "cochlear", steps=21, callback=lambda *report: losses.append(report[2].item()))
     assert metamer.evidence.settings.method == "modulation"
     assert metamer.evidence.tries[0].comparisons == []
     assert losses[-1] < losses[0]
@@ -58,12 +58,12 @@ def test_what_cannot_be_matched_by_histograms_is_refused(model, glide):
         am.synthesize(model, glide, "front_end", method="normanhaignere2018")
     with pytest.raises(am.AudioMetamerError, match="minimises nothing: give neither loss nor penalty"):
         am.synthesize(model, glide, "full", method="normanhaignere2018", penalty=lambda x: x.square().sum(1))
-    target = GivenTarget("given", {"cochlear": am.record(model, glide, "cochlear")["cochlear"][0]})
+    target = GivenTarget("given", {"cochlear": am.record(model, glide, ["cochlear"])["cochlear"][0]})
     with pytest.raises(am.AudioMetamerError, match="needs recordings: a target that is given holds activations only"):
         am.synthesize(model, target, "cochlear", method="normanhaignere2018")
-    tone = am.Model(torch.nn.ReLU().eval(), signal_shape=(10,))
-    with pytest.raises(am.AudioMetamerError, match="which ReLU has not: give a model such as modulation:normanhaignere2018"):
-        am.synthesize(tone, torch.rand(1, 10), method="normanhaignere2018")
+    tone = am.Model(torch.nn.Sequential(torch.nn.Flatten()).eval(), signal_shape=(10,), name="tone")
+    with pytest.raises(am.AudioMetamerError, match="which tone has not: give a model such as modulation:normanhaignere2018"):
+        am.synthesize(tone, torch.rand(1, 10), "0", method="normanhaignere2018")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""Methods for sound textures: quasi-Newton steps on the waveform, from noise with the target's spectrum."""
+
+from collections.abc import Callable
+
+from audiometamer.matching.losses import Loss, half_squared_error, relative_fourth_power, relative_l2
+from audiometamer.matching.optimizers import LBFGS, Optimizer, Whitened
+from audiometamer.matching.stopping import Below, StoppingRule
+
+STEPS = 400
+# The published halt, 30 dB in every class: a mean of fourth powers over at most nine classes is below this only if it is reached.
+_HALT, _CLASSES = 10**-6.0, 9
+
+
+def quasi_newton(steps: int) -> Optimizer:  # noqa: ARG001 (an attempt's optimiser is a function of its steps)
+    """L-BFGS where the starting noise is white: bands differ by 60 dB in level, and so in the slope of the compression."""
+    return Whitened(LBFGS(max_step=0.5, memory=20))
+
+
+def at_halt(steps: int) -> StoppingRule:  # noqa: ARG001
+    """Stop where every class is certain to have reached the published 30 dB."""
+    return Below(_HALT / _CLASSES)
+
+
+# Loss, stopping rule and description by name.
+TEXTURES: dict[str, tuple[Loss, Callable[[int], StoppingRule] | None, str]] = {
+    "textures": (
+        relative_fourth_power,
+        at_halt,
+        "L-BFGS from noise with the target's spectrum, until every class of statistics has an SNR of 30 dB; classes count by the "
+        "fourth power of their relative error, so that the one matched worst counts most",
+    ),
+    "textures-unweighted": (
+        half_squared_error,
+        None,
+        "the same with the cost of McDermott & Simoncelli (2011): the sum of squared errors of all statistics",
+    ),
+    "textures-normalised": (relative_l2, None, "the same with the mean over classes of the error relative to the target's norm"),
+}

@@ -1,0 +1,101 @@
+"""Envelopes of analytic bands, compressed and decimated: band after band, so that what is computed stays in the cache."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from audiometamer.networks.texture_filters import decimation_filter
+
+EXPONENT = 0.3
+# The derivative of the power falls again below this envelope, 100 dB below the published RMS of 0.01: at 0 it would be infinite.
+_KNEE = 1e-7
+_CHUNK = 2**18  # samples of all bands that are computed at once on a CPU
+
+
+class PowerEnvelopes(torch.autograd.Function):
+    """|a|^0.3 of analytic bands, low-pass filtered and decimated; one Fourier transform for each band there and back.
+
+    Takes the spectra of real signals [shape=(batch, bins)], the bands' one-sided gains [shape=(bands, bins)], the number of
+    samples, the decimation's filter as `filter_blocks` gives it, and whether it is circular. Returns
+    [shape=(batch, bands, samples // factor)].
+    """
+
+    @staticmethod
+    def forward(ctx: Any, spectra: Tensor, gains: Tensor, n_samples: int, taps: Tensor, circular: bool) -> Tensor:
+        frames, slopes = [], []
+        for rows in gains.split(_rows(spectra, n_samples)):
+            bands = torch.fft.ifft(spectra[:, None] * rows, n=n_samples)
+            power = bands.real.square().addcmul_(bands.imag, bands.imag)
+            compressed = power.log().mul_(EXPONENT / 2).exp_()  # faster than the power, and 0 at 0
+            frames.append(decimated(compressed, taps, circular=circular))
+            # d|a|^0.3 = 0.3 |a|^0.3 / |a|² · Re(a* da)
+            slopes.append(bands.mul_(compressed.div_(power.clamp_(min=_KNEE**2)).mul_(EXPONENT)))
+        ctx.save_for_backward(gains, taps, *slopes)
+        ctx.save_for_forward(gains, taps, *slopes)
+        ctx.n_samples, ctx.circular = n_samples, circular
+        return torch.cat(frames, 1)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        gains, taps, *slopes = ctx.saved_tensors
+        frames, chunks = [], gains.split(slopes[0].shape[1])
+        for rows, slope in zip(chunks, slopes, strict=True):
+            bands = torch.fft.ifft(tangents[0][:, None] * rows, n=ctx.n_samples)
+            changes = (torch.view_as_real(slope) * torch.view_as_real(bands)).sum(-1)
+            frames.append(decimated(changes, taps, circular=ctx.circular))
+        return torch.cat(frames, 1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gains, taps, *slopes = ctx.saved_tensors
+        size = slopes[0].shape[1]
+        total = 0
+        for rows, slope, gradient in zip(gains.split(size), slopes, gradients[0].split(size, 1), strict=True):
+            spectra = torch.fft.fft(slope * _spread(gradient, taps, circular=ctx.circular), norm="forward")[..., : gains.shape[1]]
+            total = total + torch.einsum("brk,rk->bk", spectra, rows.to(spectra.dtype))
+        return total, None, None, None, None
+
+
+def _rows(spectra: Tensor, n_samples: int) -> int:
+    """Number of bands at once: few on a CPU, whose cache is small."""
+    return max(_CHUNK // (len(spectra) * n_samples), 1) if spectra.device.type == "cpu" else 2**10
+
+
+def decimated(values: Tensor, taps: Tensor, *, circular: bool = False) -> Tensor:
+    """As MATLAB's ``resample(x, 1, factor)`` along the last dimension.
+
+    Parameters
+    ----------
+    values : Tensor [shape=(batch, bands, samples)]
+    taps : Tensor [shape=(factor, 21)]
+        See `filter_blocks`.
+    circular : bool
+        Whether the beginning follows the end. Default False: zeros lie beyond both, as published.
+
+    Returns
+    -------
+    Tensor [shape=(batch, bands, samples // factor)]
+    """
+    factor, n_blocks = taps.shape
+    padded = F.pad(values, (10 * factor, 11 * factor), mode="circular" if circular else "constant")
+    blocks = padded.unflatten(-1, (-1, factor)) @ taps
+    n_frames = values.shape[-1] // factor
+    return torch.stack([blocks[..., j : j + n_frames, j] for j in range(n_blocks)]).sum(0)
+
+
+def _spread(gradient: Tensor, taps: Tensor, *, circular: bool) -> Tensor:
+    """The adjoint of `decimated`: [shape=(..., frames)] to [shape=(..., frames · factor)]."""
+    windows = F.pad(gradient, (10, 10), mode="circular" if circular else "constant").unfold(-1, taps.shape[1], 1)
+    return (windows @ taps.flip(1).T).flatten(-2)
+
+
+@lru_cache(maxsize=4)
+def filter_blocks(factor: int) -> Tensor:
+    """The decimation's filter in columns of `factor` taps, [shape=(factor, 21)]; the last holds one tap and zeros."""
+    taps = decimation_filter(factor)
+    return torch.from_numpy(np.pad(taps, (0, factor - 1)).reshape(-1, factor).T.copy())
