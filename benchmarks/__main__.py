@@ -11,7 +11,7 @@ import click
 import torch
 
 from audiometamer.metamers.benchmark import machine
-from benchmarks import batches, exploration, front_end, growth, metamers, procedures, steps
+from benchmarks import batches, exploration, front_end, growth, metamers, modulation, procedures, steps
 
 SECTIONS = {
     "front-end": ("The front end: time", lambda: front_end.times(repeats=2)),
@@ -24,6 +24,8 @@ SECTIONS = {
     "null": ("A null distribution", batches.null_distribution),
     "growth": ("Growth of a step", growth.growth),
     "exploration": ("A sound moved along a dimension", exploration.moved_sounds),
+    "histograms": ("Histogram matching of modulation maps", modulation.histogram_matching),
+    "modulation": ("A step down the gradient of modulation moments", modulation.gradient),
     "procedures": ("Adaptive procedures: 1,000 simulated listeners", procedures.thresholds),
     "quest": ("QUEST+: the next level", procedures.times),
 }
