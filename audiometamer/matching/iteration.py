@@ -1,5 +1,6 @@
 """Move signals by steps that need no gradient: a procedure that is repeated, in place of an optimiser and a loss."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -74,7 +75,7 @@ def iterate(
     while True:
         if save is not None and taken < steps:
             before = MatchState(taken, signals.clone(), {}, list(loss_steps), _table(reported, start))
-            save(everyone, lambda state=before: state)
+            save(everyone, _giving(before))
         reported.append(_finite(per_signal(iteration.losses(signals), "loss", signals), taken))
         loss_steps.append(taken)
         interrupted = callback is not None and _interrupts(callback, taken, signals, reported[-1])
@@ -82,6 +83,10 @@ def iterate(
             break
         signals, taken = domain.project(iteration.advance(taken, signals)), taken + 1
     return Match(domain.signals(signals), torch.full_like(everyone, taken), loss_steps, _table(reported, start), interrupted)
+
+
+def _giving(state: MatchState) -> Callable[[], MatchState]:
+    return lambda: state
 
 
 def _table(losses: list[Tensor], start: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.models.model import Model
 from audiometamer.networks.histogram_matching import HistogramMatching
 from audiometamer.networks.modulation import ModulationMoments
+from audiometamer.networks.modulation_filters import CONDITIONS
 
 ITERATIONS = 100  # as published
 
@@ -24,9 +25,10 @@ def histogram_matching(model: Model, layer: str, sounds: Tensor) -> HistogramMat
             f"the method normanhaignere2018 matches histograms of modulation maps, which {model.name} has not: give a model such "
             "as modulation:normanhaignere2018"
         )
-    if layer not in network.layers:
+    condition = next((name for name in CONDITIONS if name == layer), None)
+    if condition is None:
         raise AudioMetamerError(
-            f"the method normanhaignere2018 has no layer {layer!r} to match; its conditions are {', '.join(network.layers)}"
+            f"the method normanhaignere2018 has no layer {layer!r} to match; its conditions are {', '.join(CONDITIONS)}"
         )
     octaves, seconds = network.padding
-    return HistogramMatching(sounds, layer, padding_octaves=octaves, padding_seconds=seconds)
+    return HistogramMatching(sounds, condition, padding_octaves=octaves, padding_seconds=seconds)

@@ -172,8 +172,8 @@ def compare_moments(target: Tensor, found: Tensor) -> dict[str, list[float | Non
     snr = 20 * (torch.log10(t.abs()) - torch.log10((m - t).abs()))
     t, m = t - t.nanmean(0), m - m.nanmean(0)
     r = (t * m).nansum(0) / (t.square().nansum(0) * m.square().nansum(0)).sqrt()
-    found = {"snr_db": snr.nanquantile(0.5, dim=0), "signed_r2": r.sign() * r.square()}
-    return {name: [v if math.isfinite(v) else None for v in values.tolist()] for name, values in found.items()}
+    measured = {"snr_db": snr.nanquantile(0.5, dim=0), "signed_r2": r.sign() * r.square()}
+    return {name: [v if math.isfinite(v) else None for v in values.tolist()] for name, values in measured.items()}
 
 
 def _moments_of_maps(bank: nn.Module, cochleagram: Tensor) -> Tensor:
