@@ -16,6 +16,7 @@ from . import metamers as metamers
 from . import models as models
 from . import networks as networks
 from . import psychophysics as psychophysics
+from . import published as published
 from . import report as report
 from . import signals as signals
 from . import statistics as statistics
@@ -35,6 +36,7 @@ from .metamers.files import load_metamer as load_metamer
 from .metamers.folder import synthesize_into as synthesize_into
 from .metamers.metamer import Metamer as Metamer
 from .metamers.methods import Method as Method
+from .metamers.morphs import read_morph as read_morph
 from .metamers.synthesis import synthesize as synthesize
 from .metamers.targets import GivenTarget as GivenTarget
 from .models.adapters.image_networks import image_model as image_model
@@ -49,4 +51,5 @@ from .signals.images import ImageTransform as ImageTransform
 from .signals.images import read_image as read_image
 from .signals.images import write_png as write_png
 from .signals.speech import find_speech as find_speech
+from .signals.textures import make_texture as make_texture
 from .version import __version__ as __version__

@@ -20,11 +20,11 @@ def test_public_names():
     assert sorted(set(am.__all__) - ROOMS) == [
         "AudioMetamerError", "AudioMetamerWarning", "Clip", "Cochleagram", "GivenTarget", "ImageTransform", "Metamer",
         "Method", "Model", "NullDistribution", "Plateau", "StopSynthesis", "__version__", "domains", "find_speech",
-        "image_model", "joined", "load_metamer", "load_model", "match", "plot_metamers", "read_clip", "read_image", "record",
-        "similarity", "synthesize", "synthesize_into", "write_png", "write_wav",
+        "image_model", "joined", "load_metamer", "load_model", "make_texture", "match", "plot_metamers", "read_clip",
+        "read_image", "read_morph", "record", "similarity", "synthesize", "synthesize_into", "write_png", "write_wav",
     ]  # fmt: skip
     assert all(hasattr(am, name) for name in am.__all__)
-    assert am.networks.__all__ == ["CochCNN9", "CochResNet50", "SpecTemp"]
+    assert am.networks.__all__ == ["CochCNN9", "CochResNet50", "SpecTemp", "TextureStatistics"]
 
 
 def test_all_rooms_are_there_without_being_imported_first():

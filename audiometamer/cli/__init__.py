@@ -30,7 +30,7 @@ _HEADINGS = {
     "Make metamers": {"demo": "demo", "synth": "synth", "record": "record", "report": "report", "benchmark": "benchmark"},
     "Models": {
         "models": "models", "layers": "models", "null": "null", "train": "train", "test-model": "accuracy:test_model",
-        "import-checkpoint": "import_checkpoint", "evaluate": "evaluate",
+        "import-checkpoint": "import_checkpoint", "published": "published", "evaluate": "evaluate",
         "confusions": "confusions", "invariance": "invariance",
     },
     "Stimulus sets": {"plan": "plan", "run": "plan", "submit": "plan", "status": "status", "stimuli": "stimuli"},

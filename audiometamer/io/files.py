@@ -53,10 +53,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         make_folder(path.parent, durable=durable)
         yield temporary
         if durable:
-            _sync(temporary)
+            sync(temporary)
         temporary.replace(path)
         if durable:
-            _sync(path.parent)
+            sync(path.parent)
     except OSError as error:
         raise WritingError(f"could not write {path}: {error.strerror or error}") from error
     finally:
@@ -95,7 +95,7 @@ def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
         if target.exists() and (replace or not any(target.iterdir())):
             target.replace(old)
         folder.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise AudioMetamerError(f"could not write {out}: {error.strerror or error}") from error
     finally:
@@ -117,11 +117,17 @@ def make_folder(folder: Path, *, durable: bool = True) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if durable:
         for each in reversed(missing):
-            _sync(each.parent)
+            sync(each.parent)
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's entries, are on the disk, where the file system supports that."""
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's entries, are on the disk, where the file system supports that.
+
+    Raises
+    ------
+    OSError
+        If the disk fails, or the path cannot be opened.
+    """
     writes = os.name == "nt"  # Windows syncs only what is open for writing, and no folders
     if writes and path.is_dir():
         return
@@ -147,7 +153,7 @@ def _sync_tree(folder: Path) -> None:
     folders = [folder, *(path for path in inside if path.is_dir())]
     with ThreadPoolExecutor(_CONCURRENT_SYNCS) as pool:
         for paths in (files, folders):
-            list(pool.map(_sync, paths))
+            list(pool.map(sync, paths))
 
 
 def holds_only_zeros(path: Path) -> bool:
@@ -242,7 +248,7 @@ def create_exclusively(path: Path, content: bytes) -> None:
     temporary = temporary_path(path)
     try:
         temporary.write_bytes(content)
-        _sync(temporary)
+        sync(temporary)
         try:
             os.link(temporary, path)
             linked = True
@@ -253,14 +259,14 @@ def create_exclusively(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     if linked:
-        _sync(path.parent)
+        sync(path.parent)
         return
     with path.open("xb") as file:
         try:
             file.write(content)
             file.flush()
-            _sync(path)
-            _sync(path.parent)
+            sync(path)
+            sync(path.parent)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

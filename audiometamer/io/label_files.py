@@ -15,6 +15,7 @@ from audiometamer.io.tables import read_table
 from audiometamer.io.toml_files import parse_toml
 
 _NUMBERED = re.compile(r"(?P<task>\w+)_idx_to_(?P=task)")
+_READABLE, _AUDIOSET = "human_readable", "noise/labels_binary_via_int"  # of the published classes of AudioSet
 _NUMBERS, _NAMES = ("index", "idx", "id", "number"), ("label", "name", "display_name")  # columns of tables
 
 
@@ -26,8 +27,9 @@ def read_label_file(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     path : path
         Label file, read by its suffix: ``.toml`` or ``.json`` with a list for each task; ``.csv`` or ``.tsv``, a table whose
         header names the tasks, or has ``label``, ``name`` or ``display_name`` for the task ``word``, and perhaps an ``index``
-        from 0; ``.pckl``, ``.pkl`` or ``.pickle``, the published file, a dict that holds a dict of numbers to names as
-        ``word_idx_to_word`` and so on for each task; any other, a text with one name on each line, for the task ``word``.
+        from 0; ``.pckl``, ``.pkl`` or ``.pickle``, a published file: a dict that holds a dict of numbers to names as
+        ``word_idx_to_word`` and so on for each task, or one of numbers to a dict with ``human_readable`` for the sounds of
+        AudioSet, the task ``noise/labels_binary_via_int``; any other, a text with one name on each line, for the task ``word``.
         Texts are UTF-8, with or without a byte order mark, or UTF-16 with one; blank lines are skipped.
 
     Raises
@@ -144,6 +146,8 @@ def _pickled(path: Path) -> dict[str, list[str]]:
     content = read_plain_pickle(path)
     keys = content if isinstance(content, Mapping) else ()
     tasks = {found["task"]: content[key] for key in keys if isinstance(key, str) and (found := _NUMBERED.fullmatch(key))}
+    if keys and all(isinstance(each, Mapping) and _READABLE in each for each in content.values()):
+        tasks = {_AUDIOSET: {number: each[_READABLE] for number, each in content.items()}}
     if not tasks:
         raise AudioMetamerError(f"{path} names no classes: it would hold a dict of numbers to names under 'word_idx_to_word'")
     return {task: _in_order(path, task, msgspec.convert(names, dict[int, str])) for task, names in tasks.items()}

@@ -178,9 +178,9 @@ class Whitened:
         magnitude = state["magnitude"]
         inner = {name.removeprefix("inner."): tensor for name, tensor in state.items() if name != "magnitude"}
         white, along = _filtered(signals, 1 / magnitude), _filtered(gradients, magnitude)
-        moved, inner = self.optimizer.step(step, white, along, inner)
+        moved, after = self.optimizer.step(step, white, along, inner)
         return _filtered(moved, magnitude), {
-            "magnitude": magnitude, **{f"inner.{name}": tensor for name, tensor in inner.items()},
+            "magnitude": magnitude, **{f"inner.{name}": tensor for name, tensor in after.items()},
         }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_fe
 from audiometamer.io.files import write_json
 from audiometamer.io.reading import read_file_bytes
 from audiometamer.matching.complex_values import as_real
-from audiometamer.metamers.verdicts import KEPT_DB, ClassMatch, Verdict, average_db
+from audiometamer.metamers.verdicts import ClassMatch, Verdict
 from audiometamer.models.adapters.joined import Joined
 from audiometamer.models.checking import check_mode
 from audiometamer.models.model import Model
@@ -286,39 +286,9 @@ def judge_all(
     classes : mapping of str to ClassMatch, optional
         Match of each class of statistics, from `class_matches`; on average it must reach 20 dB. Default: none.
     """
-    verdict = _at_every_layer(measured, nulls, labels)
-    if not classes:
-        return verdict
-    passed = verdict.passed is not False and average_db(classes) >= KEPT_DB
-    return msgspec.structs.replace(verdict, passed=passed, classes=dict(classes))
-
-
-def class_matches(model: Model, targets: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, ClassMatch]:
-    """Match of each class of statistics in some layers; empty unless the model's network is one of statistics.
-
-    Parameters
-    ----------
-    model : Model
-    targets, found : mapping of str to Tensor
-        Targets and activations of one signal, by layer.
-    """
-    matches = getattr(model.network, "matches", None)
-    if matches is None or not set(targets) <= set(model.layers):
-        return {}
-    return {
-        name: ClassMatch(snr if math.isfinite(snr) else None if snr > 0 else -_LARGEST, error)
-        for name, (snr, error) in matches(targets, found).items()
-    }
-
-
-def _at_every_layer(
-    measured: Mapping[str, Mapping[str, float]],
-    nulls: Mapping[str, Mapping[str, MetricNull]],
-    labels: Mapping[str, tuple[str, str]],
-) -> Verdict:
     verdicts = [judge(values, nulls.get(layer), labels) for layer, values in measured.items()]
     if len(verdicts) == 1:
-        return verdicts[0]
+        return verdicts[0].with_classes(classes or {})
     outcomes = {verdict.passed for verdict in verdicts}
     metrics = dict.fromkeys(metric for verdict in verdicts for metric in verdict.beyond_null)
     return Verdict(
@@ -326,7 +296,7 @@ def _at_every_layer(
         {metric: all(v.beyond_null.get(metric, True) for v in verdicts) for metric in metrics},
         {metric: min(v.margin[metric] for v in verdicts if metric in v.margin) for metric in metrics},
         dict(labels),
-    )
+    ).with_classes(classes or {})
 
 
 def worst(similarities: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -9,7 +9,8 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.io.files import write_json
-from audiometamer.metamers.criteria import NullDistribution, class_matches, judge_all, judge_sha256, similarity
+from audiometamer.metamers.class_matches import class_matches
+from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import EarlierVerdict, Evidence
 from audiometamer.metamers.layout import checkpoint_path, record_path
 from audiometamer.metamers.measuring import paired_labels

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from audiometamer.metamers import hearing
-from audiometamer.metamers.criteria import class_matches, judge_all, judge_sha256, similarity, worst
+from audiometamer.metamers.class_matches import class_matches
+from audiometamer.metamers.criteria import judge_all, judge_sha256, similarity, worst
 from audiometamer.metamers.evidence import Evidence, versions
 from audiometamer.metamers.layout import signal_kind
 from audiometamer.metamers.passes import activations_and_logits

@@ -305,7 +305,7 @@ METHODS = {
 
 
 METHODS |= {
-    name: Method(name, STEPS, (Attempt("quasi-Newton", quasi_newton, stop=stop),), loss, description)
+    name: Method(name, STEPS, (Attempt("quasi-Newton", quasi_newton, stop=stop),), loss, description, expected_steps=700)
     for name, (loss, stop, description) in TEXTURES.items()
 }
 

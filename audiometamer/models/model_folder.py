@@ -13,9 +13,11 @@ from audiometamer.errors import AudioMetamerError, first_few, first_line
 from audiometamer.io.files import atomic_write
 from audiometamer.models.cards import Card, WeightsDtype, read_card
 from audiometamer.models.checking import check_weights
+from audiometamer.models.layer_info import declared_layers
 from audiometamer.models.model import Model
 from audiometamer.networks.registry import make_network
 
+_FRONT_END = ("cochleagram", "front_end")  # layers, which every model lists first
 _SMALL = 10**8  # weights of a network that fits anywhere
 
 
@@ -81,11 +83,18 @@ def build_model(card: Card) -> Model:
         duration=card.duration,
         level=card.level,
         labels=card.labels,
+        layers=_listed(card, network),
         name=card.name,
         check=False,
     )
     model.card = card
     return model
+
+
+def _listed(card: Card, network: nn.Module) -> dict[str, str] | None:
+    """The modules of the layers that a card lists, but that of its front end; None if it lists none."""
+    own = declared_layers(network) or {}
+    return {name: own.get(name, name) for name in card.layers if name not in _FRONT_END} or None
 
 
 def _network(card: Card) -> nn.Module:

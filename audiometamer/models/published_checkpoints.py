@@ -34,6 +34,7 @@ def import_checkpoint(
     labels: Mapping[str, list[str]],
     out: str | os.PathLike[str],
     trust: bool = False,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
     """Make the folder of a model, which `load_model` takes, from a published checkpoint.
 
@@ -51,6 +52,8 @@ def import_checkpoint(
         The new folder; it must not exist.
     trust : bool
         See `read_checkpoint`.
+    details : mapping of str to object, optional
+        Further fields of its `Card`, such as ``paper``. Default: none.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def import_checkpoint(
         description=f"{NETWORKS[network]}, imported from {Path(path).name}",
         limits=["Imported: its accuracy has not been measured here."],
     )
+    card = msgspec.structs.replace(card, **(details or {}))
     model = model_with_weights(card, state, source)
     with atomic_folder(out) as folder:
         card.weights.sha256 = save_weights(model.network, folder / card.weights.file)

@@ -54,7 +54,7 @@ class PowerEnvelopes(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         gains, taps, *slopes = ctx.saved_tensors
         size = slopes[0].shape[1]
-        total = 0
+        total = gains.new_zeros(len(gradients[0]), gains.shape[1], dtype=slopes[0].dtype)
         for rows, slope, gradient in zip(gains.split(size), slopes, gradients[0].split(size, 1), strict=True):
             spectra = torch.fft.fft(slope * _spread(gradient, taps, circular=ctx.circular), norm="forward")[..., : gains.shape[1]]
             total = total + torch.einsum("brk,rk->bk", spectra, rows.to(spectra.dtype))

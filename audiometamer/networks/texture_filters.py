@@ -4,7 +4,6 @@ import math
 from typing import Any, Literal
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from audiometamer.cochleagram.filters import CosineFilterbank
@@ -134,6 +133,8 @@ def decimation_filter(factor: int) -> FloatArray:
     A sinc cut off at 10 · factor samples on either side, under a Kaiser window of β = 5, with a sum of 1 (MathWorks,
     documentation of ``resample``); `scipy.signal.resample_poly` uses the same one.
     """
+    import scipy.signal  # only here: it takes longer to import than the rest
+
     taps: FloatArray = scipy.signal.firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0))
     return taps
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,8 @@ class TextureNetwork(nn.Module):
         What is changed in the statistics of natural sounds. Default: bands of low variance, as published.
     target_window : str or sequence of float
         Window of the targets; see `TextureStatistics`. Default "ramps".
+    edges : {"zero", "circular"}
+        What the resampling of envelopes finds beyond the ends of a synthetic sound. Default "circular".
     **options
         Filters and compression; see `TextureStatistics`.
 
@@ -102,7 +104,7 @@ class TextureNetwork(nn.Module):
         weights: Mapping[str, float] | None = None,
         edits: Edits | None = None,
         target_window: str | Sequence[float] = "ramps",
-        edges: str = "circular",
+        edges: Literal["zero", "circular"] = "circular",
         **options: Any,
     ) -> None:
         super().__init__()

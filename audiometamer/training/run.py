@@ -361,9 +361,9 @@ def make_card(recipe: Recipe, tasks: Mapping[str, ClassificationTask], **front_e
         front_end,
         WeightsCard("", ""),
         {name: list(task.labels) for name, task in tasks.items()},
-        recipe.description,
-        recipe.data,
-        recipe.licence,
+        description=recipe.description,
+        data=recipe.data,
+        licence=recipe.licence,
         multi_label=[name for name, task in tasks.items() if task.multi],
         limits=recipe.limits,
     )

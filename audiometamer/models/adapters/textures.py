@@ -30,12 +30,9 @@ class TextureModel(Model):
         length: float | None = None,
     ) -> Clip:
         """Read a recording; see `Model.read_clip`."""
-        whole = read_clip(path, sample_rate=SAMPLE_RATE, duration=None, level=None, start=None, length=None)
-        recorded = whole.samples.shape[-1] / SAMPLE_RATE
-        wanted = self.duration or _SECONDS
-        if start is None and length is None and recorded >= wanted:
+        part = read_clip(path, sample_rate=SAMPLE_RATE, duration=None, level=None, start=start, length=length)
+        if part.samples.shape[-1] >= self.signal_shape[-1]:
             return super().read_clip(path, level=level, start=start, length=length)
-        part = _part(whole, start or 0.0, length)
         return _repeated(part, self.signal_shape[-1], LEVEL if level is None else level)
 
 
@@ -122,17 +119,6 @@ def _parsed(option: str, preset: str) -> tuple[str, Any]:
         return name, _OPTIONS[name](value)
     except ValueError as error:
         raise AudioMetamerError(f"the option {option!r} of texture:{preset} has no such value") from error
-
-
-def _part(clip: Clip, start: float, length: float | None) -> Clip:
-    begin = round(start * SAMPLE_RATE)
-    end = None if length is None else begin + round(length * SAMPLE_RATE)
-    samples = clip.samples[..., begin:end]
-    if not samples.numel():
-        raise AudioMetamerError(
-            f"{clip.name} has {clip.samples.shape[-1] / SAMPLE_RATE:g} s; there is nothing from {start:g} s on"
-        )
-    return replace(clip, samples=samples)
 
 
 def _repeated(clip: Clip, n_samples: int, level: float) -> Clip:

@@ -1,0 +1,93 @@
+"""``audiometamer published``: networks and sounds of papers: what there is, and what is here."""
+
+import shlex
+from pathlib import Path
+
+import click
+import msgspec
+
+from audiometamer.cli import fetching
+from audiometamer.cli.groups import Group
+from audiometamer.cli.printing import paragraph, plain_table, print_table
+from audiometamer.errors import AudioMetamerError
+from audiometamer.io.files import json_text
+from audiometamer.models.published import Published, published_entry, published_home
+from audiometamer.models.published import published as registered
+from audiometamer.published.fetching import clean, sizes
+
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group(cls=Group)
+def published() -> None:
+    """Networks and sounds that papers published: fetched once, then used by name, as in --model feather2023/cochresnet50."""
+
+
+@published.command("list")
+@click.argument("text", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of them as JSON.")
+def list_published(text: str, as_json: bool) -> None:
+    """List the networks and sounds of papers, or those whose name or description contains TEXT."""
+    entries = [each for each in registered().values() if text.casefold() in f"{each.name} {each.what}".casefold()]
+    if as_json:
+        click.echo(json_text({each.name: msgspec.to_builtins(each) | {"here": each.is_here} for each in entries}))
+        return
+    if not entries:
+        raise AudioMetamerError(f"nothing published contains {text!r}")
+    table = plain_table("name", "here", numbers=["GB", "of"])
+    table.add_column("what")
+    for each in entries:
+        table.add_row(each.name, "yes" if each.is_here else "", *_sizes(each), each.what)
+    print_table(table)
+    click.echo()
+    click.echo(paragraph("GB: what a network takes here; of: the archive or file that it comes from.", indent=0))
+    click.echo(
+        paragraph(f"`audiometamer published get NAME` fetches it to {published_home()} (AUDIOMETAMER_HOME moves it).", indent=0)
+    )
+
+
+def _sizes(entry: Published) -> tuple[str, str]:
+    return ("" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"), f"{entry.gigabytes:g}"
+
+
+@published.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option(
+    "--from", "sources", type=click.Path(path_type=Path, exists=True), multiple=True, metavar="FILE",
+    help="An archive that you have already, the folder it was unpacked into, or a single file; may be given several times. "
+    "Nothing large is then fetched from the internet.",
+)  # fmt: skip
+@click.option("--trust", is_flag=True, help="Read a checkpoint even if it runs code; only if you trust its authors.")
+@_yes
+def get(names: tuple[str, ...], sources: tuple[Path, ...], trust: bool, yes: bool) -> None:
+    """Fetch NAMEs of `audiometamer published list`, and make them ready for use.
+
+    A network becomes the folder of a model. Only its file is taken out of the archive. What is interrupted goes on where it
+    stopped when it is called again. Each file's SHA-256 is recorded when it first comes, and checked ever after. No code in a
+    pickle is run unless you --trust it.
+    """
+    for name in names:
+        published_entry(name)
+    if not sources:
+        fetching.confirm(names, yes=yes)
+    for name, folder in fetching.fetch(names, sources=sources, trust=trust).items():
+        entry = published_entry(name)
+        use = "" if entry.kind == "data" else f": audiometamer synth MY.wav --model {shlex.quote(name)}"
+        click.echo(f"{name} is here ({folder}){use}")
+
+
+@published.command("clean")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@_yes
+def clean_home(names: tuple[str, ...], yes: bool) -> None:
+    """Remove what was fetched: NAMEs, or all with unfinished downloads. The records of SHA-256 stay."""
+    found = sizes(names or None)
+    if not found:
+        click.echo("nothing to remove")
+        return
+    total = sum(found.values())
+    for name, size in found.items():
+        click.echo(f"{name}: {size / 1e9:.2f} GB")
+    if total / 1e9 >= fetching.LARGE and not yes:
+        fetching.agreed(f"remove {total / 1e9:.2f} GB")
+    click.echo(f"removed {clean(names or None) / 1e9:.2f} GB")

@@ -1,0 +1,5 @@
+"""What the papers published, on this computer: networks, stimuli and listeners, fetched, converted and checked."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,246 @@
+"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips."""
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from audiometamer.errors import AudioMetamerError, first_few
+from audiometamer.io.archives import Progress, fetch_file, fetch_members
+from audiometamer.io.files import atomic_folder, make_folder
+from audiometamer.io.label_files import read_label_file
+from audiometamer.io.locks import file_lock
+from audiometamer.models.published import Published, published, published_entry, published_home
+from audiometamer.models.published_checkpoints import import_checkpoint
+
+_RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
+Notify = Callable[[str], object]
+
+
+def _silent(*_: object) -> None:
+    pass
+
+
+def get(
+    name: str,
+    *,
+    sources: Sequence[str | os.PathLike[str]] = (),
+    trust: bool = False,
+    progress: Progress = _silent,
+    notify: Notify = _silent,
+) -> Path:
+    """Fetch something that a paper published, unless it is here already.
+
+    Of an archive only the wanted member is stored. A network becomes the folder of a model, and `audiometamer.load_model` then
+    takes its name.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``feather2023/cochresnet50``; see `audiometamer.models.published.published`.
+    sources : sequence of path
+        Archives, folders they were unpacked into, or single files to take it from instead of the internet. Default: none.
+    trust : bool
+        Whether a checkpoint may run code of its own while it is read; see `import_checkpoint`. Default False.
+    progress : callable
+        Takes the fraction that is done, and a message. Default: nothing is shown.
+    notify : callable
+        Takes lines that the user should know. Default: nothing is shown.
+
+    Returns
+    -------
+    Path
+        Its folder: of a model, of clips, or with the file of labels; for a permuted control, that of the network it is made from.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is nothing of that name; if it cannot be fetched, is not in `sources`, or is not what it should be.
+    """
+    return get_all([name], sources=sources, trust=trust, progress=progress, notify=notify)[name]
+
+
+def get_all(
+    names: Iterable[str],
+    *,
+    sources: Sequence[str | os.PathLike[str]] = (),
+    trust: bool = False,
+    progress: Progress = _silent,
+    notify: Notify = _silent,
+) -> dict[str, Path]:
+    """Fetch several at once, each archive read only once; see `get`.
+
+    Returns
+    -------
+    dict of str to Path
+        Folder of each, by name.
+
+    Raises
+    ------
+    AudioMetamerError
+        See `get`.
+    """
+    entries = [published_entry(name) for name in names]
+    originals = [published()[each.original] for each in entries]
+    labels = [published()[label] for each in originals for label in each.labels]
+    make_folder(published_home())
+    with file_lock(published_home() / ".lock"):
+        wanted = {each.name: each for each in (*labels, *originals) if not each.is_here}
+        by_address = sorted(wanted.values(), key=lambda each: (each.kind != "data", each.address))
+        for _, group in groupby(by_address, key=lambda each: each.address):
+            together = list(group)
+            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], progress, notify), strict=True):
+                _converted(entry, file, trust=trust)
+                notify(f"{entry.name} is in {entry.folder}")
+    return {each.name: each.folder for each in entries}
+
+
+def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
+    """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
+    address = entries[0].address
+    folder = published_home() / "downloads" / PurePosixPath(urlsplit(address).path).stem
+    files = {each.member: file for each in entries if (file := _single_file(each, sources))}
+    hashes = {each.member: each.sha256 for each in entries if each.sha256}
+    for member, file in files.items():
+        fetch_file(file, folder / member, sha256=hashes.get(member), progress=progress, notify=notify)
+    left = [each for each in entries if each.member not in files]
+    for source, group in groupby(left, key=lambda each: _source(each, sources)):
+        members = [each.member for each in group]
+        if left[0].in_archive:
+            fetch_members(source, members, folder, sha256=hashes, progress=progress, notify=notify)
+        else:
+            fetch_file(source, folder / members[0], sha256=hashes.get(members[0]), progress=progress, notify=notify)
+    return [folder / each.member for each in entries]
+
+
+def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
+    """The file itself among the sources, or in a folder among them."""
+    name = PurePosixPath(entry.member).name
+    files = (file for source in sources for file in (sorted(source.rglob(name)) if source.is_dir() else [source]))
+    return next((file for file in files if _is_member(file.as_posix(), entry.member) and file.is_file()), None)
+
+
+def _source(entry: Published, sources: Sequence[Path]) -> str | Path:
+    """Where to take an entry from: the archive among the sources that holds it, or its address."""
+    if missing := [source for source in sources if not source.exists()]:
+        raise AudioMetamerError(f"{missing[0]} does not exist; --from takes an archive, a folder or a file")
+    archives = [source for source in sources if source.is_file() and tarfile.is_tarfile(source)]
+    if (archive := next((each for each in archives if _holds(each, entry.member)), None)) is not None:
+        return archive
+    if sources and entry.in_archive:
+        given = first_few([str(source) for source in sources])
+        raise AudioMetamerError(f"{given} holds no {entry.member}, which {entry.name} is made from")
+    return entry.address
+
+
+def _holds(archive: Path, member: str) -> bool:
+    with tarfile.open(archive) as opened:
+        return any(_is_member(each.name, member) for each in opened)
+
+
+def _is_member(path: str, member: str) -> bool:
+    """Whether a path ends with that of a member."""
+    return f"/{path}".endswith(f"/{member}")
+
+
+def _converted(entry: Published, file: Path, *, trust: bool) -> None:
+    """Make the folder of an entry from its file, which is deleted."""
+    if entry.kind == "data":
+        with atomic_folder(entry.folder) as folder:
+            shutil.copy2(file, folder / file.name)
+    else:
+        _import(entry, file, trust=trust)
+    file.unlink()
+
+
+def _import(entry: Published, file: Path, *, trust: bool) -> None:
+    """Make the folder of a model from a checkpoint."""
+    labels: dict[str, list[str]] = {}
+    for name in entry.labels:
+        named = published()[name]
+        labels |= read_label_file(named.folder / named.member)
+    details = {
+        "name": entry.name,
+        "description": f"{entry.what}. Published by {entry.paper}.",
+        "paper": entry.paper,
+        "licence": entry.licence,
+        "layers": list(entry.layers),
+        "data": {"source": f"{entry.member} of {entry.address}"},
+        "limits": _limits(entry),
+    }
+    import_checkpoint(file, network=entry.network, labels=labels, out=entry.folder, trust=trust, details=details)
+
+
+def _limits(entry: Published) -> list[str]:
+    known = "Its accuracy has not been measured here."
+    if entry.correct_percent is not None:
+        known += (
+            f" Its authors: {entry.correct_percent} % of the metamers of the cochleagrams of their clips are labelled correctly."
+        )
+    untrained = [task for task in entry.classes if task not in entry.trained]
+    return [known, *(f"Its read-out {task} was not trained." for task in untrained)]
+
+
+def sizes(names: Iterable[str] | None = None) -> dict[str, int]:
+    """Bytes on this computer by name; unfinished downloads are called ``downloads``.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        Default: all that is here.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a name is unknown.
+    """
+    places = _places(names)
+    return {name: size for name, place in places.items() if (size := sum(file.stat().st_size for file in _files(place)))}
+
+
+def clean(names: Iterable[str] | None = None) -> int:
+    """Remove what has been fetched, but not the record of its hashes.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        Default: all that is here, and unfinished downloads.
+
+    Returns
+    -------
+    int
+        Bytes that are free again.
+
+    Raises
+    ------
+    AudioMetamerError
+        If a name is unknown, or something cannot be removed.
+    """
+    freed = 0
+    try:
+        for place in _places(names).values():
+            for file in _files(place):
+                size = file.stat().st_size
+                file.unlink()
+                freed += size
+            if place.name != "downloads":
+                shutil.rmtree(place, ignore_errors=True)
+    except OSError as error:
+        raise AudioMetamerError(f"could not remove {error.filename}: {error.strerror}") from error
+    return freed
+
+
+def _places(names: Iterable[str] | None) -> dict[str, Path]:
+    if names is not None:
+        return {entry.original: entry.folder for entry in map(published_entry, names)}
+    here = {entry.original: entry.folder for entry in published().values()}
+    return here | {"downloads": published_home() / "downloads"}
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(
+        file for file in place.rglob("*") if file.is_file() and file.suffix != _RECORD and not file.name.startswith(".")
+    )

@@ -1,0 +1,104 @@
+"""Textures through the house: their method, their start, their verdict in the record, morphs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io.wavfile
+import torch
+
+import audiometamer as am
+from audiometamer.matching import losses
+from audiometamer.metamers.methods import METHODS, method_for
+from audiometamer.metamers.morphs import read_morph
+from audiometamer.metamers.verdicts import ClassMatch, Verdict, average_db
+from audiometamer.report.report import make_report
+from tests.helpers.command_line import refused
+
+NAME = "texture:toolbox/seconds=1.4"
+
+
+@pytest.fixture(scope="module")
+def model() -> am.Model:
+    return am.load_model(NAME)
+
+
+def write_noise(path: Path, seconds: float = 1.4, seed: int = 0) -> Path:
+    noise = np.random.default_rng(seed).standard_normal(round(20_000 * seconds)).astype(np.float32)
+    scipy.io.wavfile.write(path, 20_000, 0.1 * noise)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, model: am.Model) -> Path:
+    folder = tmp_path_factory.mktemp("textures")
+    clip = model.read_clip(write_noise(folder / "noise.wav"))
+    am.synthesize_into(folder / "out", model, clip, steps=40)
+    return folder
+
+
+def test_the_record_holds_every_class_and_the_verdict_follows_from_them(folder: Path) -> None:
+    metamer = am.load_metamer(next(folder.glob("out/*/*/statistics_seed0.wav")))
+    evidence = metamer.evidence
+    assert evidence.settings.method == "textures"
+    assert evidence.settings.loss == "relative_fourth_power"
+    assert list(evidence.verdict.classes) == list(evidence.similarity)[:-1]
+    snrs = {name: match.snr_db for name, match in evidence.verdict.classes.items()}
+    assert snrs["envelope_mean"] > 15
+    assert metamer.passed is (sum(snrs.values()) / len(snrs) >= 20)
+    assert evidence.tries[0].losses[-1] < 0.1 * evidence.tries[0].losses[0]
+
+
+def test_the_report_shows_a_bar_for_each_class(folder: Path) -> None:
+    page = make_report(folder / "out").read_text(encoding="utf-8")
+    assert '"classes":[["subband_variance",' in page
+
+
+def test_a_verdict_passes_at_20_db_on_average_and_halts_at_30_in_every_class() -> None:
+    classes = {"a": ClassMatch(35.0, 0.1), "b": ClassMatch(None, 0.0), "c": ClassMatch(29.0, 0.1)}
+    assert average_db(classes) == pytest.approx((35 + 100 + 29) / 3)
+    assert not Verdict(True, {}, {}, {}, classes).reached_halt
+    assert Verdict(True, {}, {}, {}, classes | {"c": ClassMatch(30.0, 0.1)}).reached_halt
+    assert not Verdict(None, {}, {}, {}).reached_halt
+
+
+def test_a_texture_model_has_a_method_of_its_own(model: am.Model) -> None:
+    assert method_for(model, "default") is METHODS["textures"]
+    assert method_for(model, "feather2023") is METHODS["feather2023"]
+    assert {"textures-unweighted", "textures-normalised"} <= METHODS.keys()
+
+
+def test_parts_of_a_vector_count_alike() -> None:
+    loss = losses.by_part(losses.relative_squared_error, [(1, 1.0), (3, 0.5)])
+    found = loss(torch.tensor([[2.0, 1.0, 1.0, 2.0]]), torch.tensor([[1.0, 1.0, 1.0, 1.0]]))
+    assert found.tolist() == pytest.approx([(1.0 + 0.5 / 3) / 2])
+
+
+def test_a_morph_averages_statistics(tmp_path: Path, model: am.Model) -> None:
+    paths = [write_noise(tmp_path / f"{k}.wav", seed=k) for k in range(2)]
+    (tmp_path / "texture_morph.toml").write_text('[weights]\n"0.wav" = 1\n"1.wav" = 3\n')
+    target = read_morph(tmp_path / "texture_morph.toml", model)
+    first, second = (model.network.targets(model.read_clip(path).samples[None])["statistics"][0] for path in paths)
+    torch.testing.assert_close(target.activations["statistics"], 0.25 * first + 0.75 * second)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[weights]\n"0.wav" = 1\n"long.wav" = 1\n', "equal length, and these have 0.wav 1.4 s, long.wav 1.6 s"),
+        ('[weights]\n"0.wav" = -1\n', "0.wav has weight -1"),
+        ('[weights]\n"0.wav" = 0\n', "a weight above 0"),
+    ],
+)
+def test_a_wrong_morph_is_told(tmp_path: Path, text: str, message: str) -> None:
+    write_noise(tmp_path / "0.wav")
+    write_noise(tmp_path / "long.wav", 1.6)
+    (tmp_path / "morph.toml").write_text(text)
+    with pytest.raises(am.AudioMetamerError, match=message):
+        read_morph(tmp_path / "morph.toml", am.load_model("texture:toolbox/seconds=2"))
+
+
+def test_without_is_for_texture_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound = write_noise(tmp_path / "noise.wav")
+    assert "not a model of these" in refused(capsys, "synth", sound, "--without", "envelope_mean", "--model", "cochcnn-digits")
+    assert "no class 'mean'" in refused(capsys, "synth", sound, "--without", "mean", "--model", NAME)

@@ -1,0 +1,158 @@
+"""Published networks come from look-alike archives, whole and checked, and work everywhere by their names."""
+
+import shutil
+import tarfile
+
+import pytest
+import torch
+from checkpoint_files import NotPlain, network, published
+from local_server import Served
+from look_alikes import WORD_RUN, tar_of
+
+import audiometamer as am
+from audiometamer.published.fetching import clean, get, get_all, sizes
+
+FIRST = "feather2023/cochcnn9"
+ROBUST = "feather2023/cochresnet50-l2-1-robust-cochleagram"
+ARCHIVE = "pytorch_metamers_audio_model_checkpoints.tar"
+SOUND = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(1))
+
+
+def assert_same(model, made):
+    with torch.no_grad():
+        expected = made(am.Cochleagram()(SOUND))
+        found = model(SOUND)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_networks_of_an_archive_come_together_and_once(server, home, originals):
+    said = []
+    folders = get_all([FIRST, ROBUST], notify=said.append)
+    assert folders == {name: home / "models" / name for name in (FIRST, ROBUST)}
+    for name in folders:
+        model = am.load_model(name)
+        assert (model.name, model.card.paper, model.card.licence) == (name, "Feather et al. (2023)", "MIT")
+        assert_same(model, originals[name])
+    assert am.load_model(ROBUST).layers == ("cochleagram", "conv1_relu1", "layer1", "layer4", "avgpool", "final")
+    (limit,) = am.load_model(FIRST).card.limits
+    assert limit.endswith("91.23 % of the metamers of the cochleagrams of their clips are labelled correctly.")
+    archive = [request for request in server.log if request.path == ARCHIVE]
+    assert sum(request.sent for request in archive) < len(server.files[ARCHIVE].content) - 1_500_000  # without most of another
+    assert not list(home.rglob("*.pt"))
+    assert len(list((home / "downloads").rglob("*.pt.sha256"))) == 2
+    assert f"{FIRST} is in {home / 'models' / FIRST}" in said
+    requests = len(server.log)
+    assert get(FIRST) == folders[FIRST]
+    assert len(server.log) == requests
+
+
+def test_a_network_of_several_read_outs_and_a_control(server, originals):
+    get_all(["tuckute2023/cochcnn9-speaker", "tuckute2023/cochcnn9-word-permuted"])
+    model = am.load_model("tuckute2023/cochcnn9-speaker")
+    assert_same(model, originals["tuckute2023/cochcnn9-speaker"])
+    assert model.layers == ("cochleagram", "conv0", "relu0", "final/signal/speaker_int")
+    assert model.labels["signal/speaker_int"] == ["anna", "bert"]
+    assert model.labels["noise/labels_binary_via_int"] == ["wind"]
+    assert model.card.limits[1:] == [
+        "Its read-out signal/word_int was not trained.",
+        "Its read-out noise/labels_binary_via_int was not trained.",
+    ]
+    assert_same(am.load_model("tuckute2023/cochcnn9-word"), originals["tuckute2023/cochcnn9-word"])
+    control = am.load_model("tuckute2023/cochcnn9-word-permuted").network.conv0.weight
+    before = originals["tuckute2023/cochcnn9-word"].conv0.weight
+    assert not torch.equal(control, before)
+    assert torch.equal(control.flatten().sort()[0], before.flatten().sort()[0])
+
+
+def stopping_after(calls):
+    def progress(_done, message):
+        nonlocal calls
+        calls -= "kell2018" in message
+        if calls < 0:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_interrupted_twice_and_resumed(server, home, originals):
+    for calls in (3, 5):
+        with pytest.raises(KeyboardInterrupt):
+            get(FIRST, progress=stopping_after(calls))
+        assert not (home / "models" / FIRST).exists()
+    said = []
+    get(FIRST, notify=said.append)
+    assert any("kell2018_wsn_word.pt: continues after " in line for line in said)
+    assert_same(am.load_model(FIRST), originals[FIRST])
+
+
+def test_another_file_than_the_first_time_is_refused(server, home, archives):
+    get(FIRST)
+    clean([FIRST])
+    other = tar_of({"pytorch_checkpoints/kell2018_wsn_word.pt": b"another"})
+    server.files[ARCHIVE] = Served(other, etag='"2"')
+    with pytest.raises(am.AudioMetamerError, match=r"kell2018_wsn_word\.pt of http://\S+ has the SHA-256 \w+, not \w+"):
+        get(FIRST)
+    assert not (home / "models" / FIRST).exists()
+
+
+def test_a_hash_of_the_registry_is_compulsory(server, archives):
+    name = "word_and_speaker_encodings_jsinv3.pckl"
+    server.files[name] = Served(archives[name] + b"more")
+    with pytest.raises(am.AudioMetamerError, match="has the SHA-256"):
+        get(FIRST)
+
+
+def test_from_archives_and_files_that_one_has(server, tmp_path, archives, originals):
+    archive, labels = tmp_path / "mine.tar", tmp_path / "word_and_speaker_encodings_jsinv3.pckl"
+    archive.write_bytes(archives[ARCHIVE])
+    labels.write_bytes(archives[labels.name])
+    get(FIRST, sources=[labels, archive])
+    assert_same(am.load_model(FIRST), originals[FIRST])
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path / "unpacked", filter="data")
+    get(ROBUST, sources=[tmp_path / "unpacked" / "pytorch_checkpoints" / "cochresnet_wsn_word_l2_1_robust_cochleagram.pt"])
+    assert_same(am.load_model(ROBUST), originals[ROBUST])
+    assert server.log == []
+
+
+def test_from_a_folder_that_an_archive_was_unpacked_into(server, tmp_path, archives, originals):
+    (tmp_path / "cochdnn.tar").write_bytes(archives["cochdnn_model_checkpoints.tar"])
+    with tarfile.open(tmp_path / "cochdnn.tar") as opened:
+        opened.extractall(tmp_path / "cochdnn", filter="data")
+    get("tuckute2023/cochcnn9-word", sources=[tmp_path / "cochdnn"])
+    assert_same(am.load_model("tuckute2023/cochcnn9-word"), originals["tuckute2023/cochcnn9-word"])
+    assert [request.path for request in server.log] == ["word_and_speaker_encodings_jsinv3.pckl"]
+    alone = shutil.copy(tmp_path / "cochdnn" / "model_checkpoints" / WORD_RUN, tmp_path)
+    clean()
+    with pytest.raises(
+        am.AudioMetamerError, match=r"5_checkpoint\.pt holds no audio_rep_training\S+46ed16b7/5_checkpoint\.pt, which "
+    ):
+        get("tuckute2023/cochcnn9-speaker", sources=[alone])  # one of many files of this name
+    with pytest.raises(am.AudioMetamerError, match=r"nowhere\.tar does not exist"):
+        get("tuckute2023/cochcnn9-speaker", sources=[tmp_path / "nowhere.tar"])
+
+
+def test_code_in_a_checkpoint_is_not_run(server, home):
+    bad = home.parent / "kell2018_wsn_word.pt"
+    torch.save(published(network("cochcnn9"), extra=NotPlain()), bad)
+    with pytest.raises(
+        am.AudioMetamerError, match=r"asks for more than tensors and plain containers: checkpoint_files\.NotPlain"
+    ):
+        get(FIRST, sources=[bad])
+    assert not (home / "models" / FIRST).exists()
+    get(FIRST, sources=[bad], trust=True)
+    assert am.load_model(FIRST).name == FIRST
+
+
+def test_cleaning(server, home):
+    get_all([FIRST, "tuckute2023/cochcnn9-word"])
+    found = sizes()
+    assert found.keys() == {FIRST, "tuckute2023/cochcnn9-word", "feather2023/labels"}
+    assert clean([FIRST]) == found[FIRST]
+    with pytest.raises(am.AudioMetamerError, match="feather2023/cochcnn9 is not here yet"):
+        am.load_model(FIRST)
+    assert clean() == sum(found.values()) - found[FIRST]
+    assert sizes() == {}
+    assert len(list(home.rglob("*.sha256"))) == 3
+    with pytest.raises(am.AudioMetamerError, match="nothing published is called 'cochcnn9'"):
+        clean(["cochcnn9"])
