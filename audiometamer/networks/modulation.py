@@ -19,6 +19,7 @@ from audiometamer.networks.modulation_filters import (
 )
 
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
+_SILENCE_RMS = 1e-6  # −80 dB from the level of the model's sounds
 GROUPS = ("cochlear", "temporal", "spectral", "spectrotemporal")
 # Groups of filters whose moments are matched in each condition; all match the cochleagram's, as published.
 GROUPS_OF: Mapping[str, tuple[str, ...]] = {
@@ -135,6 +136,21 @@ class ModulationMoments(nn.Module):
             }
         )
         self.cochlear, self.temporal, self.spectral, self.full = (nn.Identity() for _ in CONDITIONS)
+
+    def targets(self, waveforms: Tensor) -> dict[str, Tensor]:
+        """Nothing in place of the moments of natural sounds [shape=(batch, samples)], which are checked.
+
+        Raises
+        ------
+        AudioMetamerError
+            If one has no modulation to match: it is silent, or has the same value in every sample.
+        """
+        deviation = waveforms.std(-1).min().item()
+        if deviation < _SILENCE_RMS:
+            raise AudioMetamerError(
+                f"a sound has no modulation to match: it is silent or constant, with a standard deviation of {deviation:.1g}"
+            )
+        return {}
 
     def groups(self, cochleagram: Tensor) -> dict[str, Tensor]:
         """Moments of a cochleagram [shape=(batch, channels, frames)] by group, [shape=(batch, filters, channels, 4)]."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.signal import firwin
 from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import PowerCompression
 from audiometamer.cochleagram.filters import CosineFilterbank
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.modulation_filters import CHANNELS_PER_OCTAVE, FRAME_RATE_HZ
+from audiometamer.networks.texture_filters import decimation_filter
 
 SAMPLE_RATE_HZ = 20_000
 LEVEL = 0.01  # RMS of the sounds, as published
@@ -37,7 +37,7 @@ class OctaveCochleagram(nn.Module):
         count = math.floor((centers[-1] - centers[0]) * CHANNELS_PER_OCTAVE + 1e-9) + 2  # one step beyond the last
         self.register_buffer("centers", torch.from_numpy(centers), persistent=False)
         self.register_buffer("octaves", torch.from_numpy(centers[0] + np.arange(count) / CHANNELS_PER_OCTAVE), persistent=False)
-        self.register_buffer("taps", torch.from_numpy(resampling_taps(_STRIDE)), persistent=False)
+        self.register_buffer("taps", torch.from_numpy(decimation_filter(_STRIDE)), persistent=False)
         self.compress = PowerCompression(power=COMPRESSION, offset=1e-30, gradient_clip=_GRADIENT_CLIP)
         self._gains: tuple[int, Tensor] | None = None
 
@@ -140,15 +140,6 @@ def put_together(cochlea: OctaveCochleagram, cochleagram: Tensor, carrier: Carri
 def _magnitude(z: Tensor) -> Tensor:
     """|z| with a gradient of zero at zero."""
     return (z.real.square() + z.imag.square()).clamp(min=torch.finfo(z.real.dtype).tiny).sqrt()
-
-
-def resampling_taps(factor: int) -> np.ndarray:
-    """Taps of MATLAB's `resample` for an integer factor: a sinc of ten cycles on either side under a Kaiser window, β = 5.
-
-    Sum 1, shape=(20 · factor + 1,), as `scipy.signal.resample_poly` has them.
-    """
-    taps: np.ndarray = firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0))
-    return taps
 
 
 def decimate(signals: Tensor, taps: Tensor, factor: int) -> Tensor:

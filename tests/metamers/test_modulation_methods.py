@@ -66,6 +66,12 @@ def test_what_cannot_be_matched_by_histograms_is_refused(model, glide):
         am.synthesize(tone, torch.rand(1, 10), "0", method="normanhaignere2018")
 
 
+@pytest.mark.parametrize("value", [0.0, 0.01])
+def test_sounds_without_modulation_are_refused(model, value):
+    with pytest.raises(am.AudioMetamerError, match="a sound has no modulation to match: it is silent or constant"):
+        am.synthesize(model, torch.full((1, 3_000), value), "cochlear")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
