@@ -20,7 +20,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_li
 from audiometamer.io.paths import printable
 from audiometamer.version import __version__
 
-_RESUMING = ("demo", "run", "synth", "train", "explore ladder")  # commands that keep what they have finished
+_RESUMING = ("demo", "run", "synth", "train", "explore ladder", "published get")  # commands that keep what they have finished
 _INTERRUPTION = "audiometamer: interrupted"
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 

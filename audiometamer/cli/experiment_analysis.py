@@ -31,6 +31,11 @@ _files = options.gathered(
         "networks recognise.",
     ),
     click.option("--key", type=_path, help="Its key.json alone: what each network recognises of shared natural clips."),
+    click.option(
+        "--beside", multiple=True, metavar="NAME|FILE",
+        help="Draw listeners of another experiment beside one's own: feather2023 (of the network with most layers in common), "
+        "feather2023/NETWORK, feather2023/experiment3/NETWORK, or a table or .mat file; may be given several times.",
+    ),
 )  # fmt: skip
 _rules = options.gathered(
     "requested", RequestedRules,

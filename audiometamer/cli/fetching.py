@@ -10,14 +10,27 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.models.published import missing_models, published
 
+_HUB = "hub:"
 LARGE = 0.05  # 10⁹ bytes; what is smaller is not asked for
 
 
 def offer(model_name: str) -> None:
-    """Ask whether to fetch the published networks that a name for --model needs, if there is a terminal to ask at."""
+    """Ask whether to fetch the networks that a name for --model needs, if there is a terminal to ask at."""
+    if not interactive():
+        return
+    if model_name.startswith(_HUB):
+        _ask_for_hub(model_name)
     missing = missing_models(model_name)
-    if missing and interactive() and click.confirm(f"{_listed(missing)} not here yet; fetch {_size(missing)}?", err=True):
+    if missing and click.confirm(f"{_listed(missing)} not here yet; fetch {_size(missing)}?", err=True):
         fetch(missing)
+
+
+def _ask_for_hub(name: str) -> None:
+    """Ask before a large network comes from the Hugging Face Hub."""
+    from audiometamer.models.adapters.hub_models import bytes_to_fetch
+
+    if (gigabytes := bytes_to_fetch(name.removeprefix(_HUB)) / 1e9) >= LARGE:
+        agreed(f"fetch {name}, {gigabytes:.2f} GB")
 
 
 def fetch(names: Sequence[str], *, sources: Sequence[Path] = (), trust: bool = False) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from audiometamer.models.cards import Card, read_card
 from audiometamer.models.layer_info import LayerInfo
 from audiometamer.models.loading import MODELS, card_folder, zoo
 from audiometamer.networks.registry import NETWORKS
+from audiometamer.networks.texture_statistics import PRESETS
 
 _LISTED = 20  # labels of a model of which all are not asked for
 
@@ -45,6 +46,8 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     if names:
         return
     click.echo(paragraph("`audiometamer models MODEL` prints a card whole, with every label.", indent=0))
+    listed = ", ".join(f"texture:{preset}" for preset in PRESETS)
+    click.echo(paragraph(f"Without training: {listed}, statistics of sound textures.", indent=0))
     if found := list(_registered()):
         click.echo(f"Registered by other packages: {', '.join(found)}")
 

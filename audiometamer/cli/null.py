@@ -1,7 +1,5 @@
 """``audiometamer null``: the null distribution of random pairs of sounds."""
 
-import math
-import random
 from pathlib import Path
 
 import click
@@ -10,9 +8,8 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.io.files import check_writable
-from audiometamer.io.paths import printable
-from audiometamer.metamers.criteria import METRICS, NullDistribution
-from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
+from audiometamer.metamers.criteria import METRICS
+from audiometamer.metamers.null_sounds import PAIRS, null_of_sounds
 
 _INFINITE = 1e9  # dB: beyond it, pairs are equal or all zeros
 
@@ -24,7 +21,7 @@ _INFINITE = 1e9  # dB: beyond it, pairs are equal or all zeros
 @click.option(
     "--pairs",
     type=click.IntRange(1),
-    default=1_000_000,
+    default=PAIRS,
     show_default=True,
     help="Minimum number of random pairs, if there are enough sounds.",
 )
@@ -48,20 +45,10 @@ def null(
     options.check_free(out, overwrite=overwrite)
     check_writable(out)
     model = options.opened_model(model_name, device)
-    n_needed = math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2)
-    excerpts = find_excerpts(model, sounds)
-    random.Random(seed).shuffle(excerpts)  # noqa: S311 (nothing secret)
-    n_sounds = min(n_needed, len(excerpts))
-    if n_sounds < n_needed:
-        click.echo(
-            f"note: {pairs} pairs need {n_needed} sounds; {len(excerpts)} give {n_sounds * (n_sounds - 1) // 2} pairs", err=True
-        )
     with tracked() as tracker:
-        distribution = NullDistribution.measure(
-            model, (clip.samples for clip in read_excerpts(model, excerpts[:n_sounds])),
-            layers=options.split_names(layer_names) or None, names=map(_name, excerpts[:n_sounds]),
-            source=f"{n_sounds} of {len(excerpts)} excerpts of {', '.join(map(printable, sounds))}", batch_size=batch_size,
-            memory=memory * 1e9, progress=lambda done: tracker(done / n_sounds, f"{done} of {n_sounds} sounds"),
+        distribution = null_of_sounds(
+            model, sounds, layers=options.split_names(layer_names) or None, pairs=pairs, seed=seed, batch_size=batch_size,
+            memory=memory * 1e9, progress=tracker,
         )  # fmt: skip
     distribution.save(out)
     table = plain_table("layer", *(f"largest {metric}" for metric in METRICS))
@@ -74,8 +61,3 @@ def null(
 
 def _format(value: float) -> str:
     return f"{value:.4f}" if abs(value) < _INFINITE else "∞" if value > 0 else "−∞"
-
-
-def _name(excerpt: Excerpt) -> str:
-    path, start = excerpt
-    return f"{path}@{start:g}s" if start else str(path)

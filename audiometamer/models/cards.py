@@ -68,11 +68,9 @@ class Card(msgspec.Struct, forbid_unknown_fields=True):
     front_end: FrontEndCard
     weights: WeightsCard
     labels: dict[str, list[str]]
-    layers: list[str] = []  # to list, from input to output; default: those that the network names
     description: str = ""
     data: dict[str, str] = {}
     licence: str = ""
-    paper: str = ""
     training: dict[str, Any] = {}
     accuracy: dict[str, Any] = {}  # by task and condition
     accuracy_by_group: dict[str, Any] = {}  # in quiet, by task, column of the data sets' tables, and value
@@ -80,6 +78,8 @@ class Card(msgspec.Struct, forbid_unknown_fields=True):
     doubt: dict[str, DoubtCard] = {}  # by task
     multi_label: list[str] = []  # tasks whose sounds can have several labels
     limits: list[str] = []
+    paper: str = ""
+    layers: list[str] = []  # to list, from input to output; default: those that the network names
 
 
 def read_card(folder: Path) -> Card:

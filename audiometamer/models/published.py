@@ -50,7 +50,7 @@ class _Network(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     what: str
     member: str
     network: str
-    read_outs: str
+    read_outs: str = "word"
     trained: list[str] = []
     permuted_seed: int | None = None
     correct_percent: float | None = None
@@ -59,7 +59,8 @@ class _Network(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class _Data(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     what: str
-    file: str
+    file: str = ""
+    files: dict[str, str] = {}  # instead of one: their SHA-256 by path after the address
     archive: str = ""
     address: str = ""
     megabytes: float = 0
@@ -88,15 +89,17 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paper, repository, licence : str
         The paper, the repository that names the files, and its licence.
     address : str
-        Address of the archive, or of the file if it is no archive's member.
+        Address of the archive, or of the file if it is no archive's member, or of the folder of `files`.
     gigabytes : float
         Size of what is at the address, in 10⁹ bytes, as it is published.
     in_archive : bool
         Whether `member` is one of the files of a tar at the address.
     member : str
-        The file: its name, or the end of its path where several have the same name.
+        The file: its name, or the end of its path where several have the same name. Empty where there are `files`.
     sha256 : str
         SHA-256 of the file, where it is known. Default: unknown.
+    files : dict of str to str
+        SHA-256 of each file by its path after the address, where there are several. Default: none.
     network : str
         Class of the network, as `import_checkpoint` names it. Default: none, as for sounds.
     labels : tuple of str
@@ -124,6 +127,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_archive: bool
     member: str
     sha256: str = ""
+    files: dict[str, str] = {}
     network: str = ""
     labels: tuple[str, ...] = ()
     classes: dict[str, int] = {}
@@ -279,6 +283,7 @@ def _data(name: str, data: _Data, read: _Registry) -> Published:
         in_archive=bool(data.archive),
         member=data.file,
         sha256=data.sha256,
+        files=data.files,
     )
 
 
@@ -301,7 +306,10 @@ def _problems(read: _Registry) -> Iterator[Problem]:
         if network.read_outs in read.read_outs:
             yield from _missing(f"networks.{name}.trained", network.trained, read.read_outs[network.read_outs].classes)
     for name, data in read.data.items():
-        yield from _entry_problems(read, f"data.{name}", name, data.file, data.sha256)
+        if bool(data.file) == bool(data.files):
+            yield Problem(f"data.{name}", "must have a file or files, not both")
+        for file, sha256 in ({data.file: data.sha256} if data.file else data.files).items():
+            yield from _entry_problems(read, f"data.{name}", name, file, sha256)
         if bool(data.archive) == bool(data.address):
             yield Problem(f"data.{name}", "must have an archive or an address, not both")
         yield from _missing(f"data.{name}.archive", [data.archive] if data.archive else [], read.archives)

@@ -1,9 +1,10 @@
-"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips."""
+"""Fetch what papers published: a network becomes a folder of a model, recordings a folder of clips, listeners a table."""
 
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -15,7 +16,10 @@ from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
 from audiometamer.models.published import Published, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.published.listeners import published_listeners
+from audiometamer.published.stimuli import published_stimuli
 
+_SMALLEST = 1e-4  # 10⁹ bytes, where a size is not known
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
 Notify = Callable[[str], object]
 
@@ -90,18 +94,32 @@ def get_all(
     with file_lock(published_home() / ".lock"):
         wanted = {each.name: each for each in (*labels, *originals) if not each.is_here}
         by_address = sorted(wanted.values(), key=lambda each: (each.kind != "data", each.address))
-        for _, group in groupby(by_address, key=lambda each: each.address):
-            together = list(group)
-            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], progress, notify), strict=True):
-                _converted(entry, file, trust=trust)
+        groups = [list(group) for _, group in groupby(by_address, key=lambda each: each.address)]
+        for together, share in zip(groups, _shares(groups, progress), strict=True):
+            for entry, file in zip(together, _fetched(together, [*map(Path, sources)], share, notify), strict=True):
+                for line in _converted(entry, file, trust=trust):
+                    notify(f"{entry.name}: {line}")
                 notify(f"{entry.name} is in {entry.folder}")
     return {each.name: each.folder for each in entries}
 
 
+def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterator[Progress]:
+    """The progress of each group as a part of that of all, by the sizes of what they are taken from."""
+    parts = [max(group[0].gigabytes, _SMALLEST) for group in groups]
+    total = sum(parts)
+
+    def report(begin: float, part: float, done: float, message: str) -> None:
+        progress((begin + part * done) / total, message)
+
+    for k, part in enumerate(parts):
+        yield partial(report, sum(parts[:k]), part)
+
+
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
     """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
-    address = entries[0].address
-    folder = published_home() / "downloads" / PurePosixPath(urlsplit(address).path).stem
+    folder = published_home() / "downloads" / PurePosixPath(urlsplit(entries[0].address).path).stem
+    if entries[0].files:
+        return [_several_files(entry, sources, folder, progress, notify) for entry in entries]
     files = {each.member: file for each in entries if (file := _single_file(each, sources))}
     hashes = {each.member: each.sha256 for each in entries if each.sha256}
     for member, file in files.items():
@@ -114,6 +132,18 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
         else:
             fetch_file(source, folder / members[0], sha256=hashes.get(members[0]), progress=progress, notify=notify)
     return [folder / each.member for each in entries]
+
+
+def _several_files(entry: Published, sources: Iterable[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
+    """The folder with the files of an entry: one of the sources, or where they are fetched to."""
+    names = {PurePosixPath(file).name for file in entry.files}
+    for source in sources:
+        if source.is_dir() and any(file.name in names for file in source.rglob("*")):
+            return source
+    for k, (file, sha256) in enumerate(entry.files.items()):
+        fetch_file(f"{entry.address}/{file}", folder / file, sha256=sha256, notify=notify)
+        progress((k + 1) / len(entry.files), file)
+    return folder
 
 
 def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
@@ -146,14 +176,36 @@ def _is_member(path: str, member: str) -> bool:
     return f"/{path}".endswith(f"/{member}")
 
 
-def _converted(entry: Published, file: Path, *, trust: bool) -> None:
-    """Make the folder of an entry from its file, which is deleted."""
+def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
+    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines for the user."""
+    lines: list[str] = []
     if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
-            shutil.copy2(file, folder / file.name)
+            lines = _CONVERTERS.get(entry.name, _kept)(file, folder)
     else:
         _import(entry, file, trust=trust)
-    file.unlink()
+    if file.is_file():
+        file.unlink()
+    return lines
+
+
+def _kept(file: Path, folder: Path) -> list[str]:
+    """The file as it is."""
+    shutil.copy2(file, folder / file.name)
+    return []
+
+
+def _listeners(source: Path, folder: Path) -> list[str]:
+    groups = published_listeners(source, folder)
+    listeners = {(group.experiment, listener) for group in groups for listener in group.listeners}
+    experiments = {group.experiment for group in groups}
+    return [f"{len(listeners)} listeners, at metamers of {len(groups)} networks in {len(experiments)} experiments"]
+
+
+_CONVERTERS: dict[str, Callable[[Path, Path], list[str]]] = {
+    "feather2023/stimuli": published_stimuli,
+    "feather2023/listeners": _listeners,
+}
 
 
 def _import(entry: Published, file: Path, *, trust: bool) -> None:

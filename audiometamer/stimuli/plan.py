@@ -216,7 +216,7 @@ class LoadedPlan:
             with self.errors_at(f"{place}[{k}]"):
                 for each in places(layer):
                     model.tap(each)
-        return list(dict.fromkeys(map(model.canonical, named or model.layers)))
+        return list(dict.fromkeys(map(model.canonical, named or model.default_layers)))
 
 
 def read_plan(path: Path) -> LoadedPlan:

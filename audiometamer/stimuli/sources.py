@@ -12,6 +12,7 @@ import msgspec
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
 from audiometamer.models.model import Model
+from audiometamer.models.published import published
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
 from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
 from audiometamer.signals.images import PICTURE_ENDINGS
@@ -19,6 +20,7 @@ from audiometamer.signals.speech import find_speech, pieces
 from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
 from audiometamer.stimuli.plan import ClipSelection, LoadedPlan
 
+PUBLISHED_TABLE = "clips.csv"  # in the folder of published recordings
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
@@ -71,10 +73,20 @@ def _rows(plan: LoadedPlan) -> list[dict[str, str]]:
     """A row with a ``path`` for each clip."""
     clips = plan.content.clips
     if clips.table is not None:
-        table = plan.resolve(clips.table)
+        table = _table(plan, clips.table)
         return [{**row, "path": str(table.parent / row["path"])} for row in read_table(table, required=["path"])]
     files = _signals(plan.resolve(clips.folder)) if clips.folder is not None else map(plan.resolve, clips.files or [])
     return [{"path": str(file)} for file in files]
+
+
+def _table(plan: LoadedPlan, name: str) -> Path:
+    """A table of clips beside the plan, or that of published recordings, by their name."""
+    table = plan.resolve(name)
+    if table.exists() or name not in published():
+        return table
+    if not published()[name].is_here:
+        raise AudioMetamerError(f"{name} is not here yet: `audiometamer published get {name}` fetches it")
+    return published()[name].folder / PUBLISHED_TABLE
 
 
 def _split_at_pauses(row: dict[str, str], longest: float | None) -> list[dict[str, str]]:

@@ -6,9 +6,11 @@ import msgspec
 import pytest
 import tiny_answers
 from command_line import refused
+from tiny_published import write_matrix
 
 from audiometamer.cli import main
 from audiometamer.listening.tables import ListenerRow, write_listeners, write_trials
+from audiometamer.published.listeners import published_listeners
 
 FAST = ("--resamples", "100", "--permutations", "20")
 
@@ -47,6 +49,20 @@ def test_analyse(capsys):
     assert "holds an analysis; choose another --out, or --overwrite it" in refused(capsys, "experiment", "analyse", "trials.tsv")
     assert main(["experiment", "analyse", "trials.tsv", "--headphones", "0", "--overwrite", *FAST]) == 0
     assert "6 listeners with answers; finished: not recorded; none excluded; 6 analysed." in capsys.readouterr().out
+
+
+def test_published_listeners_beside_ones_own(capsys, monkeypatch):
+    monkeypatch.setenv("AUDIOMETAMER_HOME", "home")
+    file = write_matrix(".")
+    published_listeners(Path(), Path("home/data/feather2023/listeners"))
+    asked = ("--beside", "feather2023", "--beside", str(file))
+    assert main(["experiment", "analyse", "trials.tsv", *asked, *FAST]) == 0
+    output = capsys.readouterr().out
+    assert output.count("\nBeside one: 4 listeners who heard metamers of cochcnn9 (Feather et al. 2023, ") == 2
+    assert "summary.txt" in output.splitlines()[-1]
+    assert "beside.json" in output.splitlines()[-1]
+    wrong = refused(capsys, "experiment", "analyse", "trials.tsv", "--beside", "feather2023/resnet", "--overwrite")
+    assert "feather2023/resnet: no listeners of resnet; there are experiment1, cochcnn9" in wrong
 
 
 def test_rules_that_are_asked_for(capsys):

@@ -38,6 +38,11 @@ def test_the_list_may_be_the_labels_of_a_network(tmp_path):
         answer_list(tmp_path / "design.toml", design(model="tiny_models:sound_model", of="speaker"), STIMULI)
 
 
+def test_the_output_of_published_networks_for_no_word_is_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny_models, "WORDS", ("__nullSignal__", "about", "above"))
+    assert answer_list(tmp_path / "design.toml", design(model="tiny_models:sound_model"), STIMULI).listed == ["about", "above"]
+
+
 def test_what_is_right_has_no_problem(tmp_path):
     assert problems(tmp_path) == problems(tmp_path, equal={"two": ["too"]}) == problems(tmp_path, kind="odd-one-out") == []
 

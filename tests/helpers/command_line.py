@@ -1,6 +1,25 @@
 """What the tests of the command line share."""
 
-from audiometamer.cli import main
+import re
+import shlex
+
+import click
+
+from audiometamer.cli import audiometamer, main
+
+
+def commands_in(page):
+    """The lines of a page that are commands of ours, without comments."""
+    return [line.partition("  #")[0].strip() for line in re.findall(r"^audiometamer .*", page, re.MULTILINE)]
+
+
+def parse(line):
+    """Parse a command without running it; it raises what is not known."""
+    command, words = audiometamer, shlex.split(line)[1:]
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        _, command, words = command.resolve_command(context, words)
+    command.make_context("", words)
 
 
 def refused(capsys, *arguments):

@@ -4,15 +4,19 @@ import hashlib
 import io
 import pickle
 import tarfile
+import tempfile
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from checkpoint_files import WORDS, network, published
 from local_server import serving
+from tiny_published import stimuli, write_matrix
 
 from audiometamer.models import published as registry_module
 
-SPEAKERS, SOUNDS = ["anna", "bert"], ["wind"]
+SPEAKERS = ["anna", "bert"]
+STIMULI = "word_WSJ_validation_jsin_400words_1samplesperword_with_metadata.pckl"
 HEADS = {"signal/word_int": 3, "signal/speaker_int": 2, "noise/labels_binary_via_int": 1}
 SPEAKER_RUN = "audio_rep_training_cochleagram_1/kell2018_speaker_decay_lr/46ed16b7/5_checkpoint.pt"
 WORD_RUN = "audio_rep_training_cochleagram_1/kell2018_decay_lr/2b411fd2/5_checkpoint.pt"
@@ -42,6 +46,10 @@ cochcnn9 = ["cochleagram", "conv0", "relu0"]
 [archives.feather2023-networks]
 address = "ROOT/pytorch_metamers_audio_model_checkpoints.tar"
 gigabytes = 9.4
+
+[archives.feather2023-assets]
+address = "ROOT/pytorch_metamers_assets_folder.tar"
+gigabytes = 0.366
 
 [archives.tuckute2023-networks]
 address = "ROOT/cochdnn_model_checkpoints.tar"
@@ -88,6 +96,18 @@ file = "word_and_speaker_encodings_jsinv3.pckl"
 address = "ROOT/word_and_speaker_encodings_jsinv3.pckl"
 sha256 = "LABELS"
 
+[data."feather2023/stimuli"]
+what = "Clips of words"
+file = "STIMULI"
+archive = "feather2023-assets"
+
+[data."feather2023/listeners"]
+what = "Listeners"
+address = "ROOT/AuditoryBehavioralExperiments"
+
+[data."feather2023/listeners".files]
+MATRICES
+
 [data."tuckute2023/audioset-labels"]
 what = "Names of sounds"
 file = "audioset_idx_to_label.pckl"
@@ -133,6 +153,14 @@ def labels():
     return pickle.dumps(names, protocol=2)
 
 
+@cache
+def matrices():
+    """The listeners' matrices, by path in the repository's folder of experiments."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [write_matrix(folder, network=name, experiment=k) for name, k in (("kell2018", 1), ("cochresnet50", 3))]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def files(made):
     """What the look-alike server holds, by path: cochleagram-trained networks have the other form of keys."""
     first, robust, word, speaker = made.values()
@@ -148,6 +176,10 @@ def files(made):
         "cochdnn_model_checkpoints.tar": tar_of(
             {f"model_checkpoints/{SPEAKER_RUN}": checkpoint(speaker), f"model_checkpoints/{WORD_RUN}": checkpoint(word)}
         ),
+        "pytorch_metamers_assets_folder.tar": tar_of(
+            {f"assets/{STIMULI}": pickle.dumps(stimuli(), protocol=4), "assets/README": b"Assets"}
+        ),
+        **{f"AuditoryBehavioralExperiments/{path}": content for path, content in matrices().items()},
         "word_and_speaker_encodings_jsinv3.pckl": labels(),
         "audioset_idx_to_label.pckl": pickle.dumps({0: {"human_readable": "wind", "audioset_label": "/m/03m9d0z"}}, protocol=2),
     }
@@ -156,6 +188,8 @@ def files(made):
 def registry(root):
     """The look-alike registry's text, for a server at this address."""
     filled = {"ROOT": root, "LABELS": hashlib.sha256(labels()).hexdigest(), "WORD_RUN": WORD_RUN, "SPEAKER_RUN": SPEAKER_RUN}
+    filled["STIMULI"] = STIMULI
+    filled["MATRICES"] = "\n".join(f'"{path}" = "{hashlib.sha256(each).hexdigest()}"' for path, each in matrices().items())
     text = REGISTRY
     for name, value in filled.items():
         text = text.replace(name, value)

@@ -23,7 +23,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_all_that_the_repositories_name():
-    """18 files of the first paper; 24 networks of the second, each with a control; stimuli and two files of labels."""
+    """18 files of the first paper; 24 networks of the second, each with a control; stimuli, listeners, labels."""
     names = list(published())
     assert sum(name.startswith("feather2023/coch") for name in names) == 17
     assert {"feather2023/spectemp", "feather2023/stimuli", "feather2023/labels", "tuckute2023/audioset-labels"} <= set(names)

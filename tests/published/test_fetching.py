@@ -8,9 +8,11 @@ import torch
 from checkpoint_files import NotPlain, network, published
 from local_server import Served
 from look_alikes import WORD_RUN, tar_of
+from tiny_published import write_matrix
 
 import audiometamer as am
 from audiometamer.published.fetching import clean, get, get_all, sizes
+from audiometamer.published.listeners import read_published
 
 FIRST = "feather2023/cochcnn9"
 ROBUST = "feather2023/cochresnet50-l2-1-robust-cochleagram"
@@ -26,8 +28,8 @@ def assert_same(model, made):
 
 
 def test_networks_of_an_archive_come_together_and_once(server, home, originals):
-    said = []
-    folders = get_all([FIRST, ROBUST], notify=said.append)
+    said, shown = [], []
+    folders = get_all([FIRST, ROBUST], notify=said.append, progress=lambda done, _message: shown.append(done))
     assert folders == {name: home / "models" / name for name in (FIRST, ROBUST)}
     for name in folders:
         model = am.load_model(name)
@@ -41,6 +43,8 @@ def test_networks_of_an_archive_come_together_and_once(server, home, originals):
     assert not list(home.rglob("*.pt"))
     assert len(list((home / "downloads").rglob("*.pt.sha256"))) == 2
     assert f"{FIRST} is in {home / 'models' / FIRST}" in said
+    assert shown == sorted(shown)
+    assert sum(done >= 1 for done in shown) == 1  # not when the labels have come
     requests = len(server.log)
     assert get(FIRST) == folders[FIRST]
     assert len(server.log) == requests
@@ -130,6 +134,38 @@ def test_from_a_folder_that_an_archive_was_unpacked_into(server, tmp_path, archi
         get("tuckute2023/cochcnn9-speaker", sources=[alone])  # one of many files of this name
     with pytest.raises(am.AudioMetamerError, match=r"nowhere\.tar does not exist"):
         get("tuckute2023/cochcnn9-speaker", sources=[tmp_path / "nowhere.tar"])
+
+
+def test_stimuli_become_a_folder_of_clips(server, home):
+    said = []
+    folder = get("feather2023/stimuli", notify=said.append)
+    assert folder == home / "data" / "feather2023" / "stimuli"
+    assert sorted(path.name for path in folder.iterdir()) == ["about.flac", "after.flac", "clips.csv"]
+    assert said[-2:] == ["feather2023/stimuli: 2 words instead of 400", f"feather2023/stimuli is in {folder}"]
+    assert not list(home.rglob("*.pckl"))
+
+
+def test_listeners_come_file_by_file(server, home):
+    said = []
+    folder = get("feather2023/listeners", notify=said.append)
+    assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50"]
+    assert said[0] == "feather2023/listeners: 8 listeners, at metamers of 2 networks in 2 experiments"
+    clean(["feather2023/listeners"])
+    for path in list(server.files):
+        server.files.pop(path) if path.startswith("AuditoryBehavioralExperiments") else None
+    get("feather2023/listeners")  # their files have stayed
+    clean()
+    with pytest.raises(am.AudioMetamerError, match="no such file"):
+        get("feather2023/listeners")
+
+
+def test_listeners_come_from_a_copy_of_the_repository(server, home, tmp_path):
+    for name, experiment in (("kell2018", 1), ("cochresnet50", 1), ("cochresnet50", 3)):
+        matrix = write_matrix(tmp_path / "repository", network=name, experiment=experiment)
+    folder = get("feather2023/listeners", sources=[tmp_path / "repository"])
+    assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50", "cochresnet50"]
+    assert matrix.exists()
+    assert server.log == []
 
 
 def test_code_in_a_checkpoint_is_not_run(server, home):

@@ -71,6 +71,21 @@ def test_a_table_of_clips_that_lies_where_the_set_goes_is_left_alone(tmp_path):
     assert (tmp_path / "clips.csv").read_text() == before
 
 
+def test_a_table_of_published_recordings_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOMETAMER_HOME", str(tmp_path / "home"))
+    text = PLAN.replace("clips.csv", "feather2023/stimuli")
+    message = "clips.table: feather2023/stimuli is not here yet: `audiometamer published get feather2023/stimuli` fetches it"
+    assert mistake(tmp_path, text) == message
+    folder = tmp_path / "home" / "data" / "feather2023" / "stimuli"
+    folder.mkdir(parents=True)
+    write_plan(folder)
+    found = find_sources(read_plan(tmp_path / "plan.toml"))
+    assert [source.path for source in found] == [folder / f"c{k}.wav" for k in range(3)]
+    (tmp_path / "feather2023").mkdir()  # what lies beside the plan goes first
+    (tmp_path / "feather2023" / "stimuli").write_text("path\n../c1.wav\n")
+    assert [source.name for source in find_sources(read_plan(tmp_path / "plan.toml"))] == ["c1"]
+
+
 def test_a_selection_by_column_and_a_draw_by_seed(tmp_path):
     path = write_plan(tmp_path, n_clips=8)
     chosen = [source.name for source in find_sources(read_plan(path))]

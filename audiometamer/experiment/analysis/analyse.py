@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError, listeners_in_words
+from audiometamer.experiment.analysis.beside import Beside
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.recognition import (
     CorrectCounts,
@@ -44,6 +45,8 @@ class RecognitionAnalysis:
         Noise ceiling of the listeners' proportions over all conditions.
     notes : list of str
         Omissions from parts of the analysis, with counts.
+    beside : list of Beside
+        Listeners of other experiments, see `audiometamer.experiment.analysis.beside.stand_beside`. Default: none.
     """
 
     trials: list[TrialRow]
@@ -52,12 +55,13 @@ class RecognitionAnalysis:
     tests: dict[str, Anova]
     ceiling: SplitHalf | None
     notes: list[str] = field(default_factory=list)
+    beside: list[Beside] = field(default_factory=list)
 
     def summary(self, *, chance: Chance | None = None) -> str:
         """The analysis in words: exclusions, recognition, chance, tests, noise ceiling."""
         return summary_text(
             exclusions=self.exclusions, notes=self.notes, recognition=self.recognition, tests=self.tests, ceiling=self.ceiling,
-            chance=chance,
+            chance=chance, beside=self.beside,
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """An analysis as a folder: tables, a figure and a summary in words."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.analyse import RecognitionAnalysis, analyse
+from audiometamer.experiment.analysis.beside import distinct_rows, stand_beside
 from audiometamer.experiment.analysis.bids import write_beh
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.figures import draw_recognition
@@ -15,7 +17,7 @@ from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logi
 from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.experiment.analysis.sources import AnalysisSources, layer_orders
 from audiometamer.experiment.analysis.variance import Anova
-from audiometamer.io.files import write_text
+from audiometamer.io.files import write_json, write_text
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.tables import write_table
 from audiometamer.listening.exclusions import ExclusionRules, Stage, group_sizes
@@ -23,6 +25,7 @@ from audiometamer.listening.tables import write_listeners, write_trials
 from audiometamer.statistics.anova import Effect
 
 SUMMARY = "summary.txt"
+BESIDE = "beside.json"
 ANOVA_COLUMNS = ("test", "listeners", "groups", *Effect._fields)
 
 
@@ -95,6 +98,8 @@ def analyse_into(
             recognised=sources.recognised, count_missing=settings.count_missing, resamples=settings.resamples,
             permutations=settings.permutations, seed=settings.seed,
         )  # fmt: skip
+        beside = stand_beside(analysis.recognition, sources.beside, resamples=settings.resamples, seed=settings.seed)
+        analysis = dataclasses.replace(analysis, beside=beside)
         paths = write_recognition_analysis(analysis, out, chance=chance)
         if logistic:
             paths.append(write_logistic(out / "logistic.tsv", mixed_logistic(analysis.trials)))
@@ -111,7 +116,7 @@ def write_recognition_analysis(analysis: RecognitionAnalysis, out: Path, *, chan
     analysis : RecognitionAnalysis
     out : path
         Folder for ``trials.tsv``, ``listeners.tsv``, ``sample.tsv``, ``recognition.tsv``, ``anova.tsv``, ``recognition.png``,
-        ``.pdf`` and ``.svg``, ``summary.txt``.
+        ``.pdf`` and ``.svg``, ``summary.txt``; with listeners of other experiments also ``beside.json``.
     chance : Chance, optional
         Chance level, for the summary and a line in the figure. Default: not known.
 
@@ -119,9 +124,10 @@ def write_recognition_analysis(analysis: RecognitionAnalysis, out: Path, *, chan
     -------
     list of path
     """
+    recognition = [*analysis.recognition, *distinct_rows(analysis.beside)]
     tables: dict[str, tuple[Sequence[str], Iterable[Mapping[str, Any]]]] = {
         "sample.tsv": (Stage.__struct_fields__, map(msgspec.structs.asdict, analysis.exclusions.stages)),
-        "recognition.tsv": (RecognitionRow.__struct_fields__, map(msgspec.structs.asdict, analysis.recognition)),
+        "recognition.tsv": (RecognitionRow.__struct_fields__, map(msgspec.structs.asdict, recognition)),
         "anova.tsv": (ANOVA_COLUMNS, _anova_rows(analysis.tests)),
     }
     write_trials(out / "trials.tsv", analysis.trials)
@@ -129,10 +135,15 @@ def write_recognition_analysis(analysis: RecognitionAnalysis, out: Path, *, chan
     for name, (columns, rows) in tables.items():
         write_table(out / name, columns, rows)
     figures = draw_recognition(
-        analysis.recognition, out / "recognition.png", chance=None if chance is None else chance.proportion
-    )
+        analysis.recognition, out / "recognition.png", chance=None if chance is None else chance.proportion,
+        beside=analysis.beside,
+    )  # fmt: skip
+    (out / BESIDE).unlink(missing_ok=True)  # of an analysis that is replaced
+    if analysis.beside:
+        write_json(out / BESIDE, [each.record() for each in analysis.beside])
     write_text(out / SUMMARY, analysis.summary(chance=chance))
-    return [*(out / name for name in ("trials.tsv", "listeners.tsv", *tables)), *figures, out / SUMMARY]
+    written = [out / name for name in ("trials.tsv", "listeners.tsv", *tables)]
+    return [*written, *figures, *[out / BESIDE] * bool(analysis.beside), out / SUMMARY]
 
 
 def _anova_rows(tests: Mapping[str, Anova]) -> Iterator[dict[str, Any]]:

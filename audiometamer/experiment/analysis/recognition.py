@@ -15,7 +15,7 @@ from audiometamer.io.reading import JSON_ERRORS, read_file_bytes
 from audiometamer.listening.tables import TrialRow
 from audiometamer.listening.trials import KeyEntry
 from audiometamer.models.inputs import NATURAL
-from audiometamer.statistics.intervals import mean_over_listeners
+from audiometamer.statistics.intervals import ListenerMeans, mean_over_listeners
 
 ObserverKind = Literal["human", "network"]
 NetworkRecognition = Mapping[tuple[str, str], bool]  # whether a model recognises a stimulus
@@ -62,12 +62,16 @@ class RecognitionRow(msgspec.Struct, frozen=True, kw_only=True):
         ``human``; or ``network``: the network `model` on the sounds that the listeners heard.
     value, low, high : float or None
         Mean over listeners of the proportion correct, and its 95 % interval.
-    listeners, trials : int
-        Numbers of listeners and trials behind the value.
+    listeners : int
+        Number of listeners behind the value.
+    trials : int or None
+        Number of their trials; None: not known.
     missing : int
         Number of trials without a metamer, in which the natural clip was played.
     note : str
         Why there is no value, or no interval; else empty.
+    source : str
+        Of listeners of another experiment: where they come from; else empty.
     """
 
     model: str
@@ -77,9 +81,10 @@ class RecognitionRow(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None
     high: float | None
     listeners: int
-    trials: int
+    trials: int | None
     missing: int
     note: str = ""
+    source: str = ""
 
 
 def conditions_of(trials: Iterable[TrialRow], layers: Mapping[str, Sequence[str]] | None = None) -> list[ModelLayer]:
@@ -167,15 +172,22 @@ def recognition_rows(
     for observer, own in counts.items():
         means = mean_over_listeners(own.proportions, resamples=resamples, seed=seed)
         for k, condition in enumerate(own.conditions):
-            value, low, high = (_known(array[k]) for array in (means.value, means.low, means.high))
-            rows.append(
-                RecognitionRow(
-                    model=condition.model, layer=condition.layer, observer=observer, value=value, low=low, high=high,
-                    listeners=int(means.listeners[k]), trials=int(own.total[:, k].sum()), missing=missing.get(condition, 0),
-                    note=_note(int(means.listeners[k]), has_interval=low is not None),
-                )
-            )  # fmt: skip
+            trials, absent = int(own.total[:, k].sum()), missing.get(condition, 0)
+            rows.append(row_of_means(means, k, **condition._asdict(), observer=observer, trials=trials, missing=absent))
     return rows
+
+
+def row_of_means(
+    means: ListenerMeans, k: int, *, model: str, layer: str, observer: ObserverKind, trials: int | None, missing: int = 0,
+    source: str = "",
+) -> RecognitionRow:  # fmt: skip
+    """The row of condition number `k` of means over listeners; see `RecognitionRow` for the other parameters."""
+    value, low, high = (_known(array[k]) for array in (means.value, means.low, means.high))
+    listeners = int(means.listeners[k])
+    return RecognitionRow(
+        model=model, layer=layer, observer=observer, value=value, low=low, high=high, listeners=listeners, trials=trials,
+        missing=missing, note=_note(listeners, has_interval=low is not None), source=source,
+    )  # fmt: skip
 
 
 def _note(listeners: int, *, has_interval: bool) -> str:

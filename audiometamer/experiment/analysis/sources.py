@@ -12,6 +12,7 @@ from audiometamer.experiment.design import Design
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.listening.tables import ListenerRow, TrialRow, read_listeners, read_persons, read_trials
+from audiometamer.published.listeners import PublishedListeners, find_published
 
 
 class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,8 @@ class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
         Folder of the experiment. Default: none.
     key : Path, optional
         ``key.json`` of the experiment. Default: that in `folder`, if it is given.
+    beside : sequence of str
+        Listeners of other experiments, see `audiometamer.published.listeners.find_published`. Default: none.
     """
 
     trials: Path
@@ -36,6 +39,7 @@ class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
     participants: Path | None = None
     folder: Path | None = None
     key: Path | None = None
+    beside: Sequence[str] = ()
 
     def read(self) -> "AnalysisSources":
         """Read them all.
@@ -45,17 +49,18 @@ class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
         AudioMetamerError
             If one of them cannot be read, or is not what it should be.
         """
+        beside = tuple(find_published(name) for name in self.beside)
         trials = read_trials(self.trials)
         listeners = [] if self.listeners is None else read_listeners(self.listeners)
         persons = None if self.participants is None else read_persons(self.participants)
         if self.folder is None:
             recognised = None if self.key is None else read_recognised(self.key)
-            return AnalysisSources(trials, listeners, persons, recognised)
+            return AnalysisSources(trials, listeners, persons, recognised, beside=beside)
         experiment = read_experiment(self.folder)
         assert isinstance(experiment.design, Design)
         same = experiment.design.answers.same
         recognised = recognised_in(experiment.key, same=same) if self.key is None else read_recognised(self.key, same=same)
-        return AnalysisSources(trials, listeners, persons, recognised, experiment.design, chance_level(experiment))
+        return AnalysisSources(trials, listeners, persons, recognised, experiment.design, chance_level(experiment), beside)
 
 
 class RequestedRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +97,8 @@ class AnalysisSources:
         Default: not known.
     chance : Chance, optional
         Chance level of the design. Default: not known.
+    beside : sequence of list of PublishedListeners
+        Listeners of other experiments to choose from; see `audiometamer.experiment.analysis.beside.stand_beside`. Default: none.
     """
 
     trials: list[TrialRow]
@@ -100,6 +107,7 @@ class AnalysisSources:
     recognised: NetworkRecognition | None = None
     design: Design | None = None
     chance: Chance | None = None
+    beside: Sequence[list[PublishedListeners]] = ()
 
     def rules(self, requested: RequestedRules) -> ExclusionRules:
         """The rules to apply: those requested, then those of the design, then the defaults."""
@@ -123,11 +131,14 @@ def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> M
     ----------
     trials : iterable of Trial
     requested : sequence of str
-        Order for all models. Default: for models of the zoo, that of their networks; others are left out.
+        Order for all models. Default: for models of the zoo, that of their networks, and for published ones that of the paper;
+        others are left out.
     """
     models = dict.fromkeys(trial.model for trial in trials if trial.model)
     if requested:
         return dict.fromkeys(models, requested)
     from audiometamer.models.loading import RENAMED, load_model, zoo
+    from audiometamer.models.published import published
 
-    return {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}
+    ours = {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}
+    return ours | {name: published()[name].layers for name in models if name in published()}

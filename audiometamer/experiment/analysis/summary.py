@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from audiometamer.errors import listeners_in_words
+from audiometamer.experiment.analysis.beside import Beside, distinct_rows
 from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.recognition import RecognitionRow
 from audiometamer.experiment.analysis.variance import Anova
@@ -21,6 +22,7 @@ def summary_text(
     tests: Mapping[str, Anova],
     ceiling: SplitHalf | None,
     chance: Chance | None = None,
+    beside: Sequence[Beside] = (),
 ) -> str:
     """Exclusions, recognition, chance, tests and noise ceiling, a line each; see `RecognitionAnalysis` for the parameters."""
     lines = [exclusions.statement, *exclusions.details, *notes, ""]
@@ -30,6 +32,10 @@ def summary_text(
         shown.setdefault(f"{row.model} {row.layer}", {})[row.observer] = _percent(row)
     lines += _aligned([[condition, *(f"{name} {cell}" for name, cell in rows.items())] for condition, rows in shown.items()])
     lines.append(_chance(chance))
+    if beside:
+        lines += ["", *(each.statement for each in beside)]
+        lines.append("Recognised by these listeners, % (the same interval; number of listeners):")
+        lines += _aligned([[f"{row.model} {row.layer}", _percent(row)] for row in distinct_rows(beside)])
     for name, test in tests.items():
         sizes = f": {group_sizes(test.groups)}" if test.groups else ""
         lines += ["", f"Analysis of variance: {name} ({listeners_in_words(test.listeners)}{sizes})"]
@@ -57,7 +63,8 @@ def _percent(row: RecognitionRow) -> str:
     if row.value is None:
         return row.note
     interval = row.note if row.low is None or row.high is None else f"{100 * row.low:.1f}–{100 * row.high:.1f}"
-    return f"{100 * row.value:.1f} ({interval}; {row.listeners}, {row.trials})"
+    numbers = f"{row.listeners}" if row.trials is None else f"{row.listeners}, {row.trials}"
+    return f"{100 * row.value:.1f} ({interval}; {numbers})"
 
 
 def _chance(chance: Chance | None) -> str:

@@ -51,10 +51,15 @@ def load(name: str, *, duration: float = 2.0, sample_rate: int | None = None) ->
         architecture = (config.architectures or [""])[0]
         classifies, transcribes = architecture.endswith(_CLASSIFIERS), architecture.endswith("ForCTC")
         kind = "AutoModelForAudioClassification" if classifies else "AutoModelForCTC" if transcribes else "AutoModel"
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
         with _quiet(transformers.logging):
             network, report = getattr(transformers, kind).from_pretrained(
-                name, config=config, output_loading_info=True, ignore_mismatched_sizes=True
+                name,
+                config=config,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                weights_only=True,
+                trust_remote_code=False,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise AudioMetamerError(f"transformers cannot load {name!r}: {one_line(error)}") from error

@@ -58,7 +58,9 @@ def test_what_is_written(tmp_path):
     assert [listener.reason for listener in read_listeners(paths[1])][-1] == "catch: 0 of 16 right"
     with paths[3].open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert list(rows[0]) == ["model", "layer", "observer", "value", "low", "high", "listeners", "trials", "missing", "note"]
+    assert list(rows[0]) == [
+        "model", "layer", "observer", "value", "low", "high", "listeners", "trials", "missing", "note", "source",
+    ]  # fmt: skip
     assert {row["note"] for row in rows if row["observer"] == "network" and row["layer"] == "natural"} == {"no trials"}
     assert [row["layer"] for row in rows[:4]] == ["natural", *LAYERS]
     assert float(rows[0]["value"]) == pytest.approx(found.recognition[0].value, rel=1e-5)

@@ -62,4 +62,6 @@ def test_order_of_layers():
     trials = [msgspec.structs.replace(trial, model="cochcnn-digits" if trial.model else "") for trial in answers(1, 1)]
     assert layer_orders(trials)["cochcnn-digits"][:2] == ["cochleagram", "relu0"]
     assert layer_orders(answers(1, 1)) == {}
+    published = [msgspec.structs.replace(trials[0], model="feather2023/cochresnet50")]
+    assert layer_orders(published)["feather2023/cochresnet50"][:3] == ("cochleagram", "conv1_relu1", "layer1")
     assert layer_orders(answers(1, 1), ["final", "relu0"]) == {"one": ["final", "relu0"]}
