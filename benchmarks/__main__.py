@@ -11,7 +11,7 @@ import click
 import torch
 
 from audiometamer.metamers.benchmark import machine
-from benchmarks import batches, exploration, front_end, growth, metamers, procedures, steps, textures
+from benchmarks import batches, exploration, front_end, growth, metamers, modulation, procedures, steps, textures
 
 SECTIONS = {
     "front-end": ("The front end: time", lambda: front_end.times(repeats=2)),
@@ -26,6 +26,8 @@ SECTIONS = {
     "textures": ("Texture statistics: time", lambda: textures.times(repeats=3)),
     "texture-memory": ("Texture statistics: peak memory of forward + backward", textures.memory),
     "exploration": ("A sound moved along a dimension", exploration.moved_sounds),
+    "histograms": ("Histogram matching of modulation maps", modulation.histogram_matching),
+    "modulation": ("A step down the gradient of modulation moments", modulation.gradient),
     "procedures": ("Adaptive procedures: 1,000 simulated listeners", procedures.thresholds),
     "quest": ("QUEST+: the next level", procedures.times),
 }

@@ -43,12 +43,13 @@ seeds = click.option(
 method = click.option(
     "--method", default="default", show_default=True,
     help="default, feather2023 (the published procedure); of texture models, textures (their default), textures-unweighted or "
-    "textures-normalised.",
+    "textures-normalised; of modulation models, modulation (their default) or normanhaignere2018 (the published procedure).",
 )  # fmt: skip
 steps = click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
-    help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 1000).",
+    help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 1000; modulation: 400; "
+    "normanhaignere2018: 100).",
 )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audiometamer.devices import tensor_float32
 from audiometamer.matching.batch import MatchState, select_state, stack_states
+from audiometamer.matching.iteration import Iteration, iterate
 from audiometamer.matching.loop import Match, StopSynthesis, match
 from audiometamer.matching.losses import combined, relative_l2
 from audiometamer.metamers.evidence import AttemptRecord
@@ -21,7 +22,9 @@ from audiometamer.metamers.passes import LayerPass, Passes
 from audiometamer.metamers.scheduling import Job
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
+from audiometamer.metamers.targets import as_input
 from audiometamer.metamers.unfinished import Unfinished
+from audiometamer.signals.audio import Clip
 
 REPORT_EVERY = 20
 _SEED_STRIDE = 2**32  # start noise of attempt k is drawn from seed + k · this: no user's seed comes near
@@ -48,15 +51,21 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
         If the caller's callback did; the records are complete.
     """
     run = _Run.of(setup, passes, jobs, others, before)
+    if run.attempt.optimizer is None:
+        matched = run.iterated()
+        run.record(matched, "stopped")
+        if matched.interrupted:
+            raise StopSynthesis
+        return
     rule = setup.method.stopping_rule(run.attempt, run.steps)
-    start = run.start()
+    start, optimizer = run.start(), run.attempt.optimizer(run.steps)
     with tensor_float32(setup.tf32):
         matched = match(
             run.forward,
             run.target,
             start,
             domain=setup.domain,
-            optimizer=run.attempt.optimizer(run.steps),
+            optimizer=optimizer,
             steps=run.steps,
             loss=setup.loss_at(run.layer, run.attempt, run.layer_pass.unrectified),
             penalty=setup.penalty,
@@ -85,6 +94,7 @@ class _Run:
     target: dict[str, Tensor]
     began: float = field(default_factory=time.monotonic)
     latest: dict[str, Tensor] = field(default_factory=dict)
+    iteration: Iteration | None = None
 
     @classmethod
     def of(cls, setup: Setup, passes: Passes, jobs: Sequence[Job], others: Sequence[Job], before: str | None) -> "_Run":
@@ -121,6 +131,31 @@ class _Run:
         """State from which the attempt resumes, if it had begun."""
         states = [job.state for job in self.jobs if job.state is not None]
         return stack_states(states, self.setup.model.device) if states else None
+
+    def iterated(self) -> Match:
+        """Repeat the attempt's procedure in place of steps down a gradient."""
+        assert self.attempt.iteration is not None
+        clips = [as_input(self.setup.model, job.clip) for job in self.jobs if isinstance(job.clip, Clip)]
+        self.iteration = self.attempt.iteration(self.setup.model, self.layer, torch.stack(clips))
+        return iterate(
+            self.iteration,
+            self.start(),
+            domain=self.setup.domain,
+            steps=self.steps,
+            callback=self._watch if self.setup.progress or self.setup.callback else None,
+            resume_from=self.state(),
+            save=None if self.setup.checkpoints is None else self.save,
+        )
+
+    def _watch(self, step: int, signals: Tensor, losses: Tensor) -> None:
+        """Report an iteration, as `report` does; activations are measured as seldom as in other attempts."""
+        if self.setup.progress is not None and (step % REPORT_EVERY == 0 or not self.latest):
+            with torch.no_grad():
+                self.forward(signals)
+        self.report(step, signals, losses)
+
+    def _comparisons(self, row: int) -> list[dict[str, dict[str, list[float | None]]]]:
+        return [batch[row] for batch in getattr(self.iteration, "comparisons", [])]
 
     def forward(self, signals: Tensor) -> dict[str, Tensor]:
         """Activations of signals [shape=(batch, *signal_shape)] by place."""
@@ -170,6 +205,7 @@ class _Run:
                 curve,
                 continues=job.best[1].kept if self.attempt.warm_start and job.best else None,
                 layer=self.layer if self.attempt.layer_before else None,
+                comparisons=self._comparisons(i),
             )
             results.append((job, tried, signal.cpu(), replace(evidence, kept=len(job.tries))))
         for job, tried, signal, evidence in results:  # only now: memory may run out while they are measured

@@ -34,6 +34,9 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Index of the attempt whose signal it continued; None if it started from noise, and in records of version 0.1.
     layer : str or None
         The layer that it matched in place of the requested one.
+    comparisons : list of dict
+        What a method measures beside its loss, at the last of the steps at which that was recorded: of matched histograms, as
+        `audiometamer.networks.modulation.compare_moments` by group of filters. Empty unless it measures something.
     """
 
     attempt: str
@@ -45,6 +48,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     losses: list[float]
     continues: int | None = None
     layer: str | None = None
+    comparisons: list[dict[str, dict[str, list[float | None]]]] = []
 
 
 class EarlierVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

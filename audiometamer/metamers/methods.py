@@ -7,16 +7,21 @@ from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
 from audiometamer.io.foreign_code import takes
 from audiometamer.io.integers import as_integer
+from audiometamer.matching.iteration import Iteration
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import StoppingRule, Stuck
+from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching
 from audiometamer.metamers.texture_methods import STEPS, TEXTURES, quasi_newton
 from audiometamer.models.model import Model
+from audiometamer.networks.modulation import moment_loss
 
 _OURS = __package__.partition(".")[0]
 
@@ -29,8 +34,8 @@ class Attempt:
     ----------
     name : str
         For the record.
-    optimizer : callable
-        Number of steps to an `Optimizer`.
+    optimizer : callable, optional
+        Number of steps to an `Optimizer`. Either this or `iteration` is needed.
     warm_start : bool
         Whether it starts from the best signal so far instead of noise. Default False.
     steps_factor : int
@@ -49,10 +54,13 @@ class Attempt:
     stop : callable, optional
         Number of steps to a stopping rule, such as ``lambda steps: Plateau(100)``. An attribute `outcome` of the rule is its word
         in the record; after ``"stuck"`` no warm start is made. Default: see `Method.stopping_rule`.
+    iteration : callable, optional
+        Model, layer and clips [shape=(batch, *signal_shape)] to an `Iteration`, which is repeated in place of steps down a
+        gradient.
     """
 
     name: str
-    optimizer: Callable[[int], Optimizer]
+    optimizer: Callable[[int], Optimizer] | None = None
     warm_start: bool = False
     steps_factor: int = 1
     loss: Loss | None = None
@@ -60,12 +68,15 @@ class Attempt:
     straight_through: bool = False
     layer_before: bool = False
     stop: Callable[[int], StoppingRule] | None = None
+    iteration: Callable[[Model, str, Tensor], Iteration] | None = None
 
     def __post_init__(self) -> None:
+        if (self.optimizer is None) == (self.iteration is None):
+            raise AudioMetamerError(f"attempt {self.name!r} needs an optimizer or an iteration, one of the two")
         as_integer(self.steps_factor, f"steps_factor of attempt {self.name!r}", least=1)
         for what, example in (("optimizer", "lambda steps: LBFGS()"), ("stop", "lambda steps: Plateau(100)")):
             value = getattr(self, what)
-            if value is None and what == "stop":
+            if value is None:
                 continue
             if isinstance(value, type) or not callable(value) or not takes(value, 1):
                 kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
@@ -128,7 +139,8 @@ class Method:
     def check(self, steps: int) -> None:
         """Raise if a part is not what it should be, at some number of steps."""
         for attempt in self.attempts:
-            check_optimizer(attempt.optimizer(steps * attempt.steps_factor))
+            if attempt.optimizer is not None:
+                check_optimizer(attempt.optimizer(steps * attempt.steps_factor))
             if not callable(rule := self.stopping_rule(attempt, steps)) and rule is not None:
                 raise AudioMetamerError(f"stop of attempt {attempt.name!r} returns {rule!r}; it must return a stopping rule")
 
@@ -148,7 +160,8 @@ class Method:
         numbers = f"{attempt.warm_start} {attempt.steps_factor} {attempt.gradient_clip!r} {attempt.straight_through}"
         before = " layer before" if attempt.layer_before else ""
         stop = f" stop {_text(attempt.stop(self.steps))}" if attempt.stop else ""
-        return f"{_text(attempt.optimizer(self.steps))} {numbers} {_loss_text(attempt.loss)}{before}{stop}"
+        moved = fingerprint_of(attempt.iteration) if attempt.optimizer is None else _text(attempt.optimizer(self.steps))
+        return f"{moved} {numbers} {_loss_text(attempt.loss)}{before}{stop}"
 
     @property
     def recorded_name(self) -> str:
@@ -270,6 +283,22 @@ METHODS = {
             (Attempt("published", _published),),
             relative_l2,
             "Feather et al. (2023): normalised gradient steps, size 1 halved seven times; the last signal is kept",
+        ),
+        Method(
+            "modulation",
+            400,
+            (Attempt("growth, then momentum", partial(_growth_then_momentum, 0.1)),),
+            moment_loss,
+            "for modulation models: momentum on the normalised gradient of a distance of moments, in which every filter counts "
+            "alike",
+        ),
+        Method(
+            "normanhaignere2018",
+            ITERATIONS,
+            (Attempt("histogram matching", iteration=histogram_matching),),
+            moment_loss,
+            "Norman-Haignere & McDermott (2018), for modulation models: the histograms of filtered cochleagrams and of their "
+            "channels are matched over and over; no gradients",
         ),
     )
 }

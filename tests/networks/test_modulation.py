@@ -1,0 +1,74 @@
+"""Moments of modulation, their comparison and their loss."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from audiometamer.networks.modulation import ModulationMoments, compare_moments, moment_loss, moments
+
+
+@pytest.fixture(scope="module")
+def cochleagram() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).gamma(2, size=(1, 30, 100)))
+
+
+@pytest.fixture(scope="module")
+def network() -> ModulationMoments:
+    return ModulationMoments(padding_octaves=1, padding_seconds=0.25)
+
+
+def test_moments_are_those_of_scipy(cochleagram):
+    x = cochleagram[0].numpy()
+    expected = [x.mean(-1), x.var(-1, ddof=1), scipy.stats.skew(x, -1), scipy.stats.kurtosis(x, -1, fisher=False)]
+    np.testing.assert_allclose(moments(cochleagram)[0], np.stack(expected, -1), rtol=1e-10)
+
+
+def test_constants_have_neither_skewness_nor_kurtosis():
+    x = torch.full((3, 50), 0.3, requires_grad=True)
+    found = moments(x)
+    assert found[:, 2:].abs().max() == 0
+    found.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_layers_are_the_four_conditions(network, cochleagram):
+    found = {}
+    for name in network.layers:
+        getattr(network, name).register_forward_hook(lambda *_, name=name: found.update({name: _[-1]}))
+    network(cochleagram)
+    assert {name: tuple(x.shape) for name, x in found.items()} == {
+        "cochlear": (1, 1, 30, 4), "temporal": (1, 10, 30, 4), "spectral": (1, 8, 30, 4), "full": (1, 143, 30, 4),
+    }  # fmt: skip
+    groups = network.groups(cochleagram)
+    torch.testing.assert_close(found["full"], torch.cat(list(groups.values()), dim=1))
+    torch.testing.assert_close(groups["spectral"][:, 3], moments(network.banks["spectral"](cochleagram))[:, 3])
+
+
+def test_comparison_by_numpy():
+    generator = np.random.default_rng(1)
+    target, found = generator.standard_normal((2, 3, 5, 4))
+    measured = compare_moments(torch.from_numpy(target), torch.from_numpy(found))
+    t, m = target.reshape(-1, 4), found.reshape(-1, 4)
+    np.testing.assert_allclose(measured["snr_db"], np.median(20 * np.log10(np.abs(t / (m - t))), axis=0))
+    r = [np.corrcoef(t[:, k], m[:, k])[0, 1] for k in range(4)]
+    np.testing.assert_allclose(measured["signed_r2"], np.sign(r) * np.square(r))
+
+
+def test_the_loss_of_one_filter_by_hand():
+    # One channel: σₜ = 1, σ = e, both raised by 0.01 of the largest σₜ; equal skewness; kurtosis 3 and 7.
+    target, found = torch.tensor([0.0, 1.0, 0.5, 3.0]), torch.tensor([2.0, np.e**2, 0.5, 7.0])
+    expected = (2 / 1.01) ** 2 + np.log((np.e + 0.01) / 1.01) ** 2 + np.log(8 / 4) ** 2
+    loss = moment_loss(found.view(1, 1, 1, 4), target.view(1, 1, 1, 4))
+    assert loss.item() == pytest.approx(np.sqrt(expected), rel=1e-6)
+    assert moment_loss(target.view(1, 1, 1, 4), target.view(1, 1, 1, 4)).item() < 1e-15
+
+
+def test_the_gradient_of_the_moments(network, cochleagram):
+    target = network(cochleagram.flip(-1))
+    direction = torch.from_numpy(np.random.default_rng(2).standard_normal(cochleagram.shape))
+    x = cochleagram.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(moment_loss(network(x), target).sum(), x)
+    step = 1e-6
+    losses = [moment_loss(network(cochleagram + sign * step * direction), target).item() for sign in (1, -1)]
+    assert (gradient * direction).sum().item() == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-5)
