@@ -22,7 +22,7 @@ def test_methods():
     assert METHODS["feather2023"].steps == 24_000
     published = METHODS["feather2023"].attempts[0].optimizer(24_000)
     assert published == NormalizedDescent(Halving(1.0, 3000))
-    with pytest.raises(am.AudioMetamerError, match="no method 'adam'; there are default, feather2023, textures"):
+    with pytest.raises(am.AudioMetamerError, match="no method 'adam'; there are default, feather2023, modulation, n"):
         load_method("adam")
 
 
