@@ -24,7 +24,10 @@ def test_public_names():
         "read_image", "read_morph", "record", "similarity", "synthesize", "synthesize_into", "write_png", "write_wav",
     ]  # fmt: skip
     assert all(hasattr(am, name) for name in am.__all__)
-    assert am.networks.__all__ == ["CochCNN9", "CochResNet50", "SpecTemp", "TextureStatistics"]
+    assert am.networks.__all__ == [
+        "CochCNN9", "CochResNet50", "HistogramMatching", "ModulationFilterbank", "ModulationMoments", "OctaveCochleagram",
+        "SpecTemp", "TextureStatistics",
+    ]  # fmt: skip
 
 
 def test_all_rooms_are_there_without_being_imported_first():
