@@ -20,4 +20,4 @@ def test_example(tmp_path, example):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9

@@ -141,6 +141,9 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     background : BackgroundRecipe
     masking : Masking
         Masks and shifts of the cochleagrams of training batches. Default: none.
+    mixup : float
+        Largest share of another sound of the batch in each cochleagram, whose label then counts by the same share: mixup (Zhang
+        et al. 2018), with uniform shares. Default 0.
     adversary : Adversary, optional
         Perturbs every training batch.
     cached_epochs : int
@@ -191,6 +194,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     augmentation: Augmentation = Augmentation()
     background: BackgroundRecipe = BackgroundRecipe()
     masking: Masking = Masking()
+    mixup: Annotated[float, Meta(ge=0, le=0.5)] = 0.0
     adversary: Adversary | None = None
     cached_epochs: Annotated[int, Meta(ge=0)] = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -298,6 +302,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield "it names no task; add [tasks.word]"
     if recipe.cached_epochs and recipe.adversary and recipe.adversary.at == "waveform":
         yield "cached_epochs keeps cochleagrams, but the adversary is at the waveform"
+    if recipe.mixup and recipe.adversary:
+        yield "mixup mixes sounds, but the adversary attacks single ones; one of them must go"
     for name, task in recipe.tasks.items():
         if not name or "." in name or hasattr(nn.ModuleDict, name):  # read-outs are modules of these names
             yield f"a task cannot be called {name!r}; choose another name"

@@ -21,7 +21,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenEr
 from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.models.cards import Card, WeightsCard
 from audiometamer.models.model_folder import build_model
-from audiometamer.training import losses, testing
+from audiometamer.training import testing
 from audiometamer.training.batches import BatchesByKey, BatchKeys, catch_interrupts, ignore_interrupts, loaded_batches
 from audiometamer.training.cochleagram_cache import CochleagramBatch, CochleagramCache
 from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
@@ -29,6 +29,7 @@ from audiometamer.training.distributed import Processes, share_batch_norm
 from audiometamer.training.excerpts import TrainingBatch, TrainingSet
 from audiometamer.training.inputs import TrainingInputs
 from audiometamer.training.journal import EpochRow, EventFiles, draw_learning_curve, write_table
+from audiometamer.training.losses import Mixture, task_loss
 from audiometamer.training.mixing import KINDS
 from audiometamer.training.recipe import Recipe, settings_of_training, stated
 from audiometamer.training.recordings import AudioFile
@@ -170,12 +171,13 @@ class TrainingRun:
         self.model.network.train()
         for parameter in self.trained:
             parameter.requires_grad_(True)
-        logits = self.inputs.logits(inputs)
+        mixture = Mixture.draw(len(inputs), recipe.mixup, generator=generator) if recipe.mixup else None
+        logits = self.inputs.logits(inputs if mixture is None else mixture.of(inputs))
         stats, loss = [], inputs.new_zeros(())
         trimmed = recipe.trimmed * min(_TRIMMING * share, 1.0)
         for name, task in self.corpus.tasks.items():
             settings = recipe.tasks[name]
-            part = losses.task_loss(logits[name], targets[name], task, smoothing=settings.smoothing, trimmed=trimmed)
+            part = task_loss(logits[name], targets[name], task, smoothing=settings.smoothing, trimmed=trimmed, mixture=mixture)
             loss = loss + settings.weight * part.total / self.group.total(part.n_sounds).clamp(min=1)
             stats.append(torch.stack([part.total.detach(), part.correct.to(loss.dtype), part.n_sounds.to(loss.dtype)]))
         found = self.group.total(torch.stack(stats)).tolist()

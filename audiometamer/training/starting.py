@@ -82,5 +82,5 @@ def trained_parameters(network: nn.Module, frozen: Sequence[str]) -> list[nn.Par
     fixed = {id(parameter) for name in frozen for parameter in modules[name].parameters()}
     trained = [parameter for parameter in network.parameters() if id(parameter) not in fixed]
     if not trained:
-        raise AudioMetamerError(f"frozen is {', '.join(sorted(unknown))}, not a module with parameters; those are {known}")
+        raise AudioMetamerError(f"frozen is {', '.join(frozen)}: nothing is left to train")
     return trained
