@@ -13,6 +13,7 @@ import msgspec
 from rich.filesize import decimal
 
 from audiometamer.errors import AudioMetamerError, first_few
+from audiometamer.io.callbacks import Notify, Progress, silent
 from audiometamer.io.files import make_folder, write_json
 from audiometamer.io.locks import file_lock
 from audiometamer.io.partial_files import Piece, done_of, fetch_piece, record_of, verified
@@ -21,12 +22,7 @@ from audiometamer.io.reading import JSON_ERRORS, read_file_bytes
 from audiometamer.io.remote import WAITS, RemoteFile, Version
 from audiometamer.io.tar_headers import Member, members_from
 
-Progress = Callable[[float, str], None]
 _SECONDS_BETWEEN_SAVES = 2.0
-
-
-def _silent(*_: object) -> None:
-    pass
 
 
 def free_space(folder: Path) -> int:
@@ -78,8 +74,8 @@ def fetch_members(
     folder: str | os.PathLike[str],
     *,
     sha256: Mapping[str, str] | None = None,
-    progress: Progress = _silent,
-    notify: Callable[[str], object] = _silent,
+    progress: Progress = silent,
+    notify: Notify = silent,
     free: Callable[[Path], int] = free_space,
     waits: Sequence[float] = WAITS,
 ) -> dict[str, Path]:
@@ -152,8 +148,8 @@ def fetch_file(
     path: str | os.PathLike[str],
     *,
     sha256: str | None = None,
-    progress: Progress = _silent,
-    notify: Callable[[str], object] = _silent,
+    progress: Progress = silent,
+    notify: Notify = silent,
     free: Callable[[Path], int] = free_space,
     waits: Sequence[float] = WAITS,
 ) -> Path:
@@ -200,7 +196,7 @@ class _Fetch:
         folder: Path,
         known: Mapping[Path, str],
         progress: Progress,
-        notify: Callable[[str], object],
+        notify: Notify,
         free: Callable[[Path], int],
     ) -> None:
         self.file, self.title, self.folder, self.known = file, title, folder, known
@@ -301,8 +297,13 @@ def _only(name: str, members: Sequence[Member], archive: str) -> Member:
     return found[0]
 
 
+def is_called(path: str, name: str) -> bool:
+    """Whether a path ends with a name, or with a path of several names: ``a/word/last.pt`` is called ``word/last.pt``."""
+    return f"/{path}".endswith(f"/{name}")
+
+
 def _is_called(member: Member, name: str) -> bool:
-    return member.kind != "folder" and f"/{member.name}".endswith(f"/{name}")
+    return member.kind != "folder" and is_called(member.name, name)
 
 
 def _not_found(name: str, archive: str) -> AudioMetamerError:

@@ -16,7 +16,7 @@ def quasi_newton(steps: int) -> Optimizer:  # noqa: ARG001 (an attempt's optimis
     return Whitened(LBFGS(max_step=0.5, memory=50))
 
 
-def at_halt(steps: int) -> StoppingRule:  # noqa: ARG001
+def at_halt(steps: int) -> StoppingRule:  # noqa: ARG001 (a stopping rule, too, is a function of the steps)
     """Stop where every class is certain to have reached the published 30 dB."""
     return Below(_HALT / _CLASSES)
 

@@ -3,13 +3,14 @@
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import torch
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.io.callbacks import Progress, silent
 from audiometamer.metamers.benchmark import machine
 from audiometamer.metamers.criteria import NullDistribution, snr_db
 from audiometamer.metamers.evidence import versions
@@ -26,8 +27,6 @@ from audiometamer.training.scores import Score
 from audiometamer.training.testing import AccuracyCondition, measure, prepare_test_set
 
 _METHOD = METHODS["default"]
-
-Progress = Callable[[float, str], None]
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -123,7 +122,7 @@ def check(
     seed: int = 0,
     batch_size: int = 8,
     memory: float = 1e9,
-    progress: Progress = lambda *_: None,
+    progress: Progress = silent,
 ) -> tuple[Checked, NullDistribution | None]:
     """Try a model on noise, and then on whatever recordings there are.
 

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from audiometamer.errors import AudioMetamerError, first_few
-from audiometamer.io.archives import Progress, fetch_file, fetch_members
+from audiometamer.io.archives import fetch_file, fetch_members, is_called
+from audiometamer.io.callbacks import Notify, Progress, silent
 from audiometamer.io.files import atomic_folder, make_folder
 from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
@@ -21,11 +22,6 @@ from audiometamer.published.stimuli import published_stimuli
 
 _SMALLEST = 1e-4  # 10⁹ bytes, where a size is not known
 _RECORD = ".sha256"  # suffix of the records of hashes, which are never cleaned
-Notify = Callable[[str], object]
-
-
-def _silent(*_: object) -> None:
-    pass
 
 
 def get(
@@ -33,8 +29,8 @@ def get(
     *,
     sources: Sequence[str | os.PathLike[str]] = (),
     trust: bool = False,
-    progress: Progress = _silent,
-    notify: Notify = _silent,
+    progress: Progress = silent,
+    notify: Notify = silent,
 ) -> Path:
     """Fetch something that a paper published, unless it is here already.
 
@@ -72,8 +68,8 @@ def get_all(
     *,
     sources: Sequence[str | os.PathLike[str]] = (),
     trust: bool = False,
-    progress: Progress = _silent,
-    notify: Notify = _silent,
+    progress: Progress = silent,
+    notify: Notify = silent,
 ) -> dict[str, Path]:
     """Fetch several at once, each archive read only once; see `get`.
 
@@ -153,7 +149,7 @@ def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
     """The file itself among the sources, or in a folder among them."""
     name = PurePosixPath(entry.member).name
     files = (file for source in sources for file in (sorted(source.rglob(name)) if source.is_dir() else [source]))
-    return next((file for file in files if _is_member(file.as_posix(), entry.member) and file.is_file()), None)
+    return next((file for file in files if is_called(file.as_posix(), entry.member) and file.is_file()), None)
 
 
 def _source(entry: Published, sources: Sequence[Path]) -> str | Path:
@@ -171,12 +167,7 @@ def _source(entry: Published, sources: Sequence[Path]) -> str | Path:
 
 def _holds(archive: Path, member: str) -> bool:
     with tarfile.open(archive) as opened:
-        return any(_is_member(each.name, member) for each in opened)
-
-
-def _is_member(path: str, member: str) -> bool:
-    """Whether a path ends with that of a member."""
-    return f"/{path}".endswith(f"/{member}")
+        return any(is_called(each.name, member) for each in opened)
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:

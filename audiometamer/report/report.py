@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.io.callbacks import Progress, silent
 from audiometamer.io.files import atomic_write
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import read_cells
@@ -37,8 +38,6 @@ _GENERATOR = '<meta name="generator" content="audiometamer report'
 _MOST_POINTS = 40  # in a loss curve: as fine as its drawing
 _MOST_NAMED = 5
 _FAINTEST = 0.1  # of the median RMS: a fainter sound does not lower the level of all others
-
-Progress = Callable[[float, str], None]
 
 
 class _Signal(msgspec.Struct, frozen=True):
@@ -141,17 +140,13 @@ class _Places:
         return _Signal(kind, name, self.url(path), self.url(self.picture(path)) if is_sound else None, rms if is_sound else None)
 
 
-def _silent(done: float, message: str) -> None:
-    """Report no progress."""
-
-
 def make_report(
     folder: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str] | None = None,
     evaluation: str | os.PathLike[str] | None = None,
     redraw: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     open_model: Callable[[str], Model] | None = None,
 ) -> Path:
     """Write a page for looking at and listening to a folder of metamers.

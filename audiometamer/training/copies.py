@@ -5,13 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from audiometamer.io.callbacks import Notify
 from audiometamer.training.recordings import AudioFile, Recording
 
 _SAMPLE = 4096  # bytes that are compared first
 _KEPT_FIRST = ("test", "valid", "train")
 
 
-def without_copies(recordings: Sequence[Recording], notify: Callable[[str], None]) -> list[Recording]:
+def without_copies(recordings: Sequence[Recording], notify: Notify) -> list[Recording]:
     """Leave out recordings whose file is identical, byte for byte, to one in a split that is tested on.
 
     Copies in several splits are kept in test, or else in valid; copies within one split are all kept. `notify` is called with a

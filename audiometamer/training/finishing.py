@@ -7,6 +7,7 @@ import msgspec
 import torch
 
 from audiometamer.devices import describe
+from audiometamer.io.callbacks import Progress
 from audiometamer.io.names import safe_name
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.models.cards import Card, WeightsCard, write_card
@@ -18,7 +19,6 @@ from audiometamer.training.excerpts import TrainingSet
 from audiometamer.training.recipe import Recipe
 from audiometamer.training.run import (
     TRAINING_SHARE,
-    Progress,
     TrainingRun,
     existing_checkpoints,
     make_test_set,

@@ -1,9 +1,10 @@
 """Tests of models that are trained already: into tables and figures, or into their cards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from audiometamer.devices import choose_device
+from audiometamer.io.callbacks import Progress, silent
 from audiometamer.io.names import safe_name
 from audiometamer.models.cards import read_card, write_card
 from audiometamer.models.model import Model
@@ -13,7 +14,7 @@ from audiometamer.training.corpus import ClassificationTask, Corpus
 from audiometamer.training.finishing import tested
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.recordings import Recording
-from audiometamer.training.run import Progress, make_test_set
+from audiometamer.training.run import make_test_set
 from audiometamer.training.scores import MANY, Scores, TaskAnswers, group_columns, write_by_class, write_scores
 from audiometamer.training.sources import open_selected
 from audiometamer.training.testing import AccuracyCondition, TestSet
@@ -31,7 +32,7 @@ def measure_splits(
     groups: Sequence[str] = (),
     seed: int = 0,
     batch_size: int = 64,
-    progress: Callable[[float, str], None] = lambda *_: None,
+    progress: Progress = silent,
 ) -> tuple[Scores, Scores]:
     """Measure a model on splits of recordings, and write tables and figures.
 
@@ -92,7 +93,7 @@ def _write_answers(out: Path, model: str, task: str, answers: TaskAnswers, tests
         write_by_class(out / f"accuracy-{stem}.tsv", answers.by_class(labels, tests.recordings))
 
 
-def retest(folder: Path, data: Sequence[str], *, device: str = "auto", progress: Progress = lambda *_: None) -> None:
+def retest(folder: Path, data: Sequence[str], *, device: str = "auto", progress: Progress = silent) -> None:
     """Test a trained model again, as its recipe says, and rewrite what its card says of tests.
 
     Parameters

@@ -7,7 +7,7 @@ import math
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError, first_line
+from audiometamer.io.callbacks import Progress
 from audiometamer.io.files import atomic_write, set_aside
 from audiometamer.models.cards import Card, WeightsCard
 from audiometamer.models.model_folder import build_model
@@ -37,7 +38,6 @@ from audiometamer.training.selection import source_of
 from audiometamer.training.starting import draw_weights, start_from, trained_parameters
 from audiometamer.training.testing import AccuracyCondition, TestSet
 
-Progress = Callable[[float, str], None]
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"  # used if the latest is broken
 COCHLEAGRAMS = "cochleagrams"

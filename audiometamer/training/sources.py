@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.callbacks import Notify, silent
 from audiometamer.io.tables import TableRow, read_table
 from audiometamer.training import layouts
 from audiometamer.training.copies import without_copies
@@ -46,7 +47,7 @@ _SPEC = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(\.(?P<task>\w+))?:(?P<path>.+)
 _NOT_TASKS = {"path", "split", "source", "licence", "seconds", "sample_rate", ""}
 
 
-def open_sources(specs: Sequence[str], notify: Callable[[str], None] = lambda _: None) -> list[Recording]:
+def open_sources(specs: Sequence[str], notify: Notify = silent) -> list[Recording]:
     """The recordings of several data sets; `notify` is called with a line for each, stating what was recognised."""
     recordings: list[Recording] = []
     for spec in specs:
@@ -56,7 +57,7 @@ def open_sources(specs: Sequence[str], notify: Callable[[str], None] = lambda _:
     return recordings
 
 
-def open_selected(recipe: Recipe, specs: Sequence[str], notify: Callable[[str], None] = lambda _: None) -> list[Recording]:
+def open_selected(recipe: Recipe, specs: Sequence[str], notify: Notify = silent) -> list[Recording]:
     """The recordings of several data sets that a recipe selects, without copies across splits; `notify` as in `open_sources`."""
     recordings = without_copies(open_sources(specs, notify), notify)
     return select(recordings, recipe.sources, by=next(iter(recipe.tasks)), seed=recipe.seed)

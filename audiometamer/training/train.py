@@ -3,11 +3,12 @@
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from audiometamer.devices import choose_device, isolated_rng
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.io.callbacks import Notify, Progress, silent
 from audiometamer.io.files import atomic_write, holds_only_zeros
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.training.corpus import ClassificationTask, Corpus
@@ -15,7 +16,7 @@ from audiometamer.training.distributed import is_first_process, processes
 from audiometamer.training.finishing import finish
 from audiometamer.training.recipe import Recipe, read_recipe
 from audiometamer.training.recordings import Recording
-from audiometamer.training.run import COCHLEAGRAMS, Progress, TrainingRun, existing_checkpoints
+from audiometamer.training.run import COCHLEAGRAMS, TrainingRun, existing_checkpoints
 from audiometamer.training.scores import group_columns
 from audiometamer.training.selection import check_natural
 from audiometamer.training.sources import open_selected
@@ -33,7 +34,7 @@ def train(
     workers: int = 1,
     cache: Path | None = None,
     progress: Progress | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> Path:
     """Train a recipe's network, or resume an interrupted run whose checkpoint is in `out`.
 
@@ -75,13 +76,13 @@ def train(
     if cache is not None and not recipe.cached_epochs:
         warnings.warn(f"{recipe_path} has no cached_epochs, so {cache} is not used", AudioMetamerWarning, stacklevel=2)
     if not is_first_process():
-        return _train(recipe, data, out, device, workers, cache, _silent, _silent)
+        return _train(recipe, data, out, device, workers, cache, silent, silent)
     _check_folder(out, recipe_path)
     with exclusive_folder(out):
         if not _holds_anything(out / "recipe.toml"):
             with atomic_write(out / "recipe.toml") as temporary:
                 shutil.copy(recipe_path, temporary)
-        return _train(recipe, data, out, device, workers, cache, progress or _silent, notify or _silent)
+        return _train(recipe, data, out, device, workers, cache, progress or silent, notify or silent)
 
 
 def _train(
@@ -92,7 +93,7 @@ def _train(
     workers: int,
     cache: Path | None,
     progress: Progress,
-    notify: Callable[[str], None],
+    notify: Notify,
 ) -> Path:
     recordings = open_selected(recipe, data, notify)
     tasks = _tasks(recipe, recordings)
@@ -123,10 +124,6 @@ def _train(
 def _duration(hours: float) -> str:
     minutes = max(round(60 * hours), 1)
     return f"{hours:.1f} hours" if minutes >= 60 else f"{minutes} minute{'s' * (minutes > 1)}"
-
-
-def _silent(*_: object) -> None:
-    """Report nothing."""
 
 
 def _check_folder(out: Path, recipe_path: Path) -> None:

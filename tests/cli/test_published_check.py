@@ -86,7 +86,10 @@ def test_published_recordings_have_names_too(home, sounds, capsys):
 
 
 def test_bad_input(sounds, capsys):
-    refused_by = lambda *arguments: refused(capsys, "published", "check", *arguments)  # noqa: E731
+
+    def refused_by(*arguments):
+        return refused(capsys, "published", "check", *arguments)
+
     assert "feather2023/cochcnn9 is not here yet" in refused_by("feather2023/cochcnn9")
     assert "there is no model 'none'" in refused_by("none")
     assert "relu9" in refused_by("tiny_models:sound_model", "--layers", "relu9")
