@@ -36,6 +36,7 @@ from .metamers.files import load_metamer as load_metamer
 from .metamers.folder import synthesize_into as synthesize_into
 from .metamers.metamer import Metamer as Metamer
 from .metamers.methods import Method as Method
+from .metamers.morphs import morph as morph
 from .metamers.morphs import read_morph as read_morph
 from .metamers.synthesis import synthesize as synthesize
 from .metamers.targets import GivenTarget as GivenTarget
