@@ -13,8 +13,8 @@ from audiometamer.cli.printing import paragraph, plain_table, print_table
 from audiometamer.cli.published_check import check
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import json_text
-from audiometamer.models.published import published_entry, published_home
 from audiometamer.models.published import published as registered
+from audiometamer.models.published import published_entry, published_home
 from audiometamer.published.fetching import clean, sizes
 
 _DESCRIBED = 20  # entries at most, of which the list shows what they are
@@ -53,7 +53,8 @@ def list_published(text: str, as_json: bool) -> None:
     click.echo()
     closing = f"""
         on disk: the network's folder; source: the archive or file that it is taken from. `audiometamer published list TEXT`
-        describes what it finds; `audiometamer published get NAME` fetches NAME to {published_home()} (AUDIOMETAMER_HOME moves it).
+        describes what it finds; `audiometamer published get NAME` fetches NAME to {published_home()}
+        (AUDIOMETAMER_HOME moves it).
     """
     click.echo(paragraph(" ".join(closing.split()), indent=0))
 
