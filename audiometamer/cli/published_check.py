@@ -57,8 +57,8 @@ def check(
     found from then on if it lies in the model's folder. NAME is any that --model takes; --data and --sounds may be the name of
     recordings that were fetched, feather2023/stimuli.
 
-    The exit status is 0 if all is well, 1 if the accuracy is no better than guessing or no step can be taken at a layer, 2 if
-    the model cannot be used at all.
+    The exit status is 0 if all is well, 1 if the accuracy is at chance level or no step can be taken at a layer, 2 if the model
+    cannot be used at all.
     """
     from audiometamer.published.checking import check as checked  # late: `published list` is quicker without
     from audiometamer.training.sources import open_sources

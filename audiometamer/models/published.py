@@ -198,7 +198,7 @@ def published_entry(name: str) -> Published:
         return found
     nearest = difflib.get_close_matches(name, published(), n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise AudioMetamerError(f"nothing published is called {name!r}{hint}; `audiometamer published list` lists all")
+    raise AudioMetamerError(f"no published network or data set is called {name!r}{hint}; `audiometamer published list` lists all")
 
 
 def is_published(name: str) -> bool:
@@ -216,7 +216,7 @@ def published_folder(name: str) -> Path:
     """
     entry = published_entry(name)
     if entry.kind == "data":
-        raise AudioMetamerError(f"{name} is no model ({entry.what}): `audiometamer published get {name}` fetches it")
+        raise AudioMetamerError(f"{name} is not a model ({entry.what}): `audiometamer published get {name}` fetches it")
     if not entry.is_here:
         raise AudioMetamerError(
             f"{name} is not here yet: `audiometamer published get {name}` fetches it (in Python, "
