@@ -45,6 +45,8 @@ from .models.adapters.joined import joined as joined
 from .models.loading import load_model as load_model
 from .models.model import Model as Model
 from .models.recording import record as record
+from .psychophysics.texture_observer import plot_texture_discrimination as plot_texture_discrimination
+from .psychophysics.texture_observer import texture_discrimination as texture_discrimination
 from .signals.audio import Clip as Clip
 from .signals.audio import read_clip as read_clip
 from .signals.audio import write_wav as write_wav

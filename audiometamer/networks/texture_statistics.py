@@ -233,7 +233,7 @@ class TextureStatistics(nn.Module):
     def of_envelopes(self, envelopes: Tensor) -> dict[str, Tensor]:
         """Statistics by class of envelopes [shape=(batch, bands, frames)]; all but ``subband_variance``."""
         window = self.weights(envelopes.shape[-1]).to(envelopes)
-        return self._under(window, envelopes, self._modulations(envelopes))
+        return self._under(window, envelopes, self.modulations(envelopes))
 
     def of_segments(self, waveforms: Tensor, windows: Tensor) -> list[dict[str, Tensor]]:
         """Statistics by class of parts of waveforms [shape=(batch, samples)], as `forward` gives them of the whole.
@@ -254,7 +254,7 @@ class TextureStatistics(nn.Module):
         windows = windows.to(envelopes)
         averaging = windows / windows.sum(1, keepdim=True)
         means = envelopes @ averaging.T @ (windows / windows.sum(0).clamp(min=torch.finfo(windows.dtype).tiny))
-        bands = self._modulations(envelopes - means)
+        bands = self.modulations(envelopes - means)
         segments = []
         for window in averaging:
             found = self._under(window, envelopes, bands, local=True)
@@ -264,8 +264,8 @@ class TextureStatistics(nn.Module):
             segments.append({name: found[name] for name in self.classes})
         return segments
 
-    def _modulations(self, envelopes: Tensor) -> dict[str, Tensor]:
-        """What modulation filters make of envelopes, by the class that is measured there."""
+    def modulations(self, envelopes: Tensor) -> dict[str, Tensor]:
+        """What modulation filters make of envelopes [shape=(batch, bands, frames)], by the class that is measured there."""
         spectra, bands = torch.fft.rfft(envelopes), {}
         n_frames, rate = envelopes.shape[-1], self.envelope_rate
         if "modulation_power" in self.classes:

@@ -145,8 +145,8 @@ def _repeated(clip: Clip, n_samples: int, level: float) -> Clip:
     kept = clip.samples[..., : clip.samples.shape[-1] // _BLOCK * _BLOCK]
     if not kept.numel():
         raise AudioMetamerError(
-            f"{clip.name} lasts {clip.samples.shape[-1] / SAMPLE_RATE:g} s, too short for any statistics; the slowest modulations "
-            f"need {needed_seconds():.1f} s"
+            f"{clip.name} lasts {clip.samples.shape[-1] / SAMPLE_RATE:g} s, too short for any statistics; the slowest "
+            f"modulations need {needed_seconds():.1f} s"
         )
     kept = kept - kept.mean()
     rms = float(kept.square().mean().sqrt())
