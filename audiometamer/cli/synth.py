@@ -39,8 +39,8 @@ from audiometamer.signals.audio import Clip
     "targets",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="File of activations to match instead of CLIPS, as `audiometamer record` writes, or a TOML file of a morph of textures; "
-    "may be given several times.",
+    help="File of activations to match instead of CLIPS, as `audiometamer record` writes, or a TOML file of a morph, step or "
+    "gradient of textures; may be given several times.",
 )
 @click.option(
     "--groups",
