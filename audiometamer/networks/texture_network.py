@@ -138,6 +138,10 @@ class TextureNetwork(nn.Module):
         vector: Tensor = self.all_classes(self.imposed(found))
         return vector[:, None]  # not two-dimensional: statistics are no logits
 
+    def clip_gradients(self, factor: float) -> None:
+        """Limit the derivative of the compression, for steps of a synthesis; see `TextureStatistics`."""
+        self.measure.gradient_clip = factor
+
     def _by_segment(self, measure: TextureStatistics, waveforms: Tensor) -> list[dict[str, Tensor]]:
         return measure.of_segments(waveforms, self._windows(waveforms.shape[-1] // measure.factor))
 

@@ -60,6 +60,12 @@ class TextureStatistics(nn.Module):
         Weight of the frames: all equal; a ramp of about a second at both ends (the toolbox's measurement default); or one weight
         for each frame. Default "ones", as for circular synthesis.
 
+    Attributes
+    ----------
+    gradient_clip : float or None
+        Largest derivative of the power compression relative to that at a band's RMS; None does not limit it. The gradient is then
+        not the true one: the dips of an envelope, which steer most of that and change at the smallest steps, count less.
+
     Raises
     ------
     AudioMetamerError
@@ -115,6 +121,7 @@ class TextureStatistics(nn.Module):
             "n_filters": n_filters, "limits": tuple(limits), "overcompleteness": overcompleteness, "scale": scale,
         }  # fmt: skip
         self.compression, self.edges = compression, edges
+        self.gradient_clip: float | None = None
         self.window = window if isinstance(window, str) else torch.as_tensor(window, dtype=torch.float64)
 
     @classmethod
@@ -199,7 +206,8 @@ class TextureStatistics(nn.Module):
         gains, taps = measures.one_sided(gains, n_samples), filter_blocks(self.factor).to(gains)
         circular = self.edges == "circular"
         if self.compression == "power" and self.compress_first:
-            frames: Tensor = PowerEnvelopes.apply(spectra, gains, n_samples, taps, circular)
+            knee = 0.0 if self.gradient_clip is None else self.gradient_clip ** (-1 / (1 - EXPONENT))
+            frames: Tensor = PowerEnvelopes.apply(spectra, gains, n_samples, taps, circular, knee)
             return frames.clamp(min=0)
         envelopes = measures.magnitude(torch.fft.ifft(spectra[:, None] * gains, n=n_samples))
         if self.compress_first:
