@@ -189,15 +189,15 @@ def _not_given(entry: Published, file: str, sources: Sequence[Path]) -> AudioMet
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
-    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines for the user."""
+    """Make the folder of an entry from its file or the folder of its files, which are deleted; return lines for the user."""
     lines: list[str] = []
     if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
             lines = _CONVERTERS.get(entry.name, _kept)(file, folder)
     else:
         _import(entry, file, trust=trust)
-    if file.is_file():
-        file.unlink()
+    for each in [file] if file.is_file() else _files([file]):
+        each.unlink()
     return lines
 
 
