@@ -46,8 +46,7 @@ class _Commands(Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, name = _COMMANDS[cmd_name].partition(":")
-        with _ended_by_interrupt():
-            command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
+        command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

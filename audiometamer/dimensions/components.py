@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 
+COMPONENT_METHODS = ("ica", "pca")  # independent or principal
 Values = NDArray[np.float64]
 
 
