@@ -13,7 +13,6 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.dimensions.components import COMPONENT_METHODS
 from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.io.names import as_output_folder
 
@@ -49,7 +48,7 @@ for _command in (build, rehearse, serve, analyse):
 @options.model
 @options.layers
 @click.option(
-    "--method", type=click.Choice(COMPONENT_METHODS), default="ica", show_default=True,
+    "--method", type=click.Choice(("ica", "pca")), default="ica", show_default=True,
     help="Independent or principal components.",
 )  # fmt: skip
 @click.option(

@@ -9,12 +9,11 @@ import click
 from audiometamer.cli import options, serving
 from audiometamer.cli.explore_listeners import lapse
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.psychophysics import DECISION_RULES
 
 _path = click.Path(path_type=Path)
 _SETTINGS = (
     click.option(
-        "--decision", type=click.Choice(DECISION_RULES), default="differencing", show_default=True,
+        "--decision", type=click.Choice(("differencing", "independent")), default="differencing", show_default=True,
         help="Whether listeners compare the sounds of a trial with each other, or know both.",
     ),
     click.option(

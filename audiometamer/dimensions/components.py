@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 
-COMPONENT_METHODS = ("ica", "pca")  # independent or principal
 Values = NDArray[np.float64]
 
 

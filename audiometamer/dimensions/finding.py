@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiometamer.dimensions.components import COMPONENT_METHODS, Components, independent_components, principal_components
+from audiometamer.dimensions.components import Components, independent_components, principal_components
 from audiometamer.dimensions.dimensions import Dimensions, DimensionsRecord, gram_matrices
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.hashes import sha256_of
@@ -24,6 +24,7 @@ from audiometamer.signals.audio import Clip
 from audiometamer.statistics.pairwise import RowStore
 from audiometamer.statistics.pairwise import gram_matrix as inner_products
 
+COMPONENT_METHODS = ("ica", "pca")
 _ROUNDING = 8 * float(np.finfo(np.float32).eps)  # relative difference of the same activations at other positions of a batch
 _MAX_SHARE = 0.5  # of a component's variance, by one signal of the bank, without a warning
 _SIGNALS_PER_COMPONENT = 5  # at least, for independent components

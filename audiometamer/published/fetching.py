@@ -144,7 +144,7 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
     return [folder / each.member for each in entries]
 
 
-def _several_files(entry: Published, sources: Iterable[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
+def _several_files(entry: Published, sources: Sequence[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
     """The folder that the files of an entry are copied to from the sources, or fetched to."""
     found: dict[str, str | Path] = {}
     for file in entry.files:
