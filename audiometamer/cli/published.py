@@ -15,7 +15,6 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import json_text
 from audiometamer.models.published import published as registered
 from audiometamer.models.published import published_entry, published_home
-from audiometamer.published.fetching import clean, sizes
 
 _DESCRIBED = 20  # entries at most, of which the list shows what they are
 
@@ -90,6 +89,8 @@ def get(names: tuple[str, ...], sources: tuple[Path, ...], trust: bool, yes: boo
 @_yes
 def clean_home(names: tuple[str, ...], yes: bool) -> None:
     """Remove what was fetched: NAMEs, or all with unfinished downloads. The records of SHA-256 stay."""
+    from audiometamer.published.fetching import clean, sizes
+
     found = sizes(names or None)
     if not found:
         click.echo("nothing to remove")

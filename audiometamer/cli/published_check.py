@@ -11,6 +11,7 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import pluralize
 from audiometamer.io.files import check_writable, write_json
 from audiometamer.io.names import safe_name
+from audiometamer.metamers.verdicts import PAIRS
 from audiometamer.models.published import published, published_home
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _CHECK, _NULL = "check.json", "null.json"
     help="Natural sounds for a null distribution: files, or folders of them; may be given several times.",
 )  # fmt: skip
 @click.option(
-    "--pairs", type=click.IntRange(1), default=1_000_000, show_default=True,
+    "--pairs", type=click.IntRange(1), default=PAIRS, show_default=True,
     help="Minimum number of random pairs of --sounds, if there are enough.",
 )  # fmt: skip
 @options.layers

@@ -25,8 +25,8 @@ from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
-from audiometamer.models.loading import name_of_weights
 from audiometamer.models.model import Model
+from audiometamer.models.zoo import name_of_weights
 from audiometamer.statistics.arrays import FloatArray
 from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary

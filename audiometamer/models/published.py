@@ -10,14 +10,14 @@ from typing import Literal
 
 import msgspec
 import platformdirs
-import torch
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.toml_files import read_toml
 from audiometamer.io.toml_problems import Problem
-from audiometamer.models.published_checkpoints import NETWORKS
-from audiometamer.networks.registry import make_network
+
+NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}  # classes
+ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
 
 _FILE = Path(__file__).with_name("published.toml")
 _NAME = re.compile(r"[a-z0-9]+/[a-z0-9-]+")
@@ -290,6 +290,10 @@ def _data(name: str, data: _Data, read: _Registry) -> Published:
 @cache
 def _numbers(network: str, classes: tuple[tuple[str, int], ...]) -> int:
     """Number of values in a network's state dict, which is built without memory for them."""
+    import torch
+
+    from audiometamer.networks.registry import make_network
+
     outputs = dict(classes)
     with torch.device("meta"):
         made = make_network(NETWORKS[network], next(iter(outputs.values())) if len(outputs) == 1 else outputs)

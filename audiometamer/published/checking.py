@@ -15,8 +15,9 @@ from audiometamer.metamers.benchmark import machine
 from audiometamer.metamers.criteria import NullDistribution, snr_db
 from audiometamer.metamers.evidence import versions
 from audiometamer.metamers.methods import METHODS, Method
-from audiometamer.metamers.null_sounds import PAIRS, null_of_sounds
+from audiometamer.metamers.null_sounds import null_of_sounds
 from audiometamer.metamers.synthesis import synthesize
+from audiometamer.metamers.verdicts import PAIRS
 from audiometamer.models.checking import check_model
 from audiometamer.models.excerpts import find_excerpts, read_excerpts
 from audiometamer.models.model import Model

@@ -144,7 +144,7 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
     return [folder / each.member for each in entries]
 
 
-def _several_files(entry: Published, sources: Iterable[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
+def _several_files(entry: Published, sources: Sequence[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
     """The folder that the files of an entry are copied to from the sources, or fetched to."""
     found: dict[str, str | Path] = {}
     for file in entry.files:
@@ -189,15 +189,15 @@ def _not_given(entry: Published, file: str, sources: Sequence[Path]) -> AudioMet
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
-    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines for the user."""
+    """Make the folder of an entry from its file or the folder of its files, which are deleted; return lines for the user."""
     lines: list[str] = []
     if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
             lines = _CONVERTERS.get(entry.name, _kept)(file, folder)
     else:
         _import(entry, file, trust=trust)
-    if file.is_file():
-        file.unlink()
+    for each in [file] if file.is_file() else _files([file]):
+        each.unlink()
     return lines
 
 

@@ -10,9 +10,9 @@ from checkpoint_files import published as published_layout
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.models.loading import card_folder
-from audiometamer.models.published import missing_models, published, published_entry, published_home
-from audiometamer.models.published_checkpoints import NETWORKS, import_checkpoint
+from audiometamer.models.published import NETWORKS, missing_models, published, published_entry, published_home
+from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.models.zoo import card_folder
 from audiometamer.networks.registry import make_network
 
 
