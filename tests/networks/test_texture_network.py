@@ -111,3 +111,9 @@ def test_with_a_clip_dips_of_envelopes_count_less_and_nothing_else_changes() -> 
     assert clipped.norm() < 0.97 * true.norm()
     assert torch.nn.functional.cosine_similarity(clipped, true) > 0.5
     torch.testing.assert_close(hardly, true, rtol=1e-3, atol=1e-3 * float(true.abs().max()))
+
+
+def test_a_loop_may_begin_anywhere() -> None:
+    network = TextureNetwork("mcdermott2011")
+    loop = 0.01 * torch.randn(1, 30_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(network(loop.roll(50 * 123, 1)), network(loop), rtol=1e-9, atol=1e-9)
