@@ -31,7 +31,7 @@ def test_matched_values_are_those_wanted_in_the_same_order(dtype):
 
 def _rounded(values: np.ndarray) -> np.ndarray:
     """To 65,536 levels of their range."""
-    return np.round((values - values.min()) * (65_535 / np.ptp(values)))
+    return np.floor((values - values.min()) * (65_535 / np.ptp(values)))
 
 
 def test_matched_maps_by_whole_transforms(bank):
@@ -52,6 +52,28 @@ def test_matched_maps_by_whole_transforms(bank):
 def test_a_cochleagram_matched_to_itself_is_the_same(bank):
     cochleagram, _ = _cochleagrams()
     torch.testing.assert_close(MapMatching(bank, cochleagram)(cochleagram), cochleagram, rtol=0, atol=1e-12)
+
+
+def test_a_batch_is_a_loop_over_its_sounds():
+    sounds = torch.from_numpy(np.random.default_rng(2).standard_normal((4, 3_000))) / 100
+    options = {"condition": "spectral", "padding_octaves": 1, "padding_seconds": 0.1}
+    together = HistogramMatching(sounds[:2], **options)
+    both = together.advance(0, sounds[2:])
+    losses = together.losses(both)
+    for k in range(2):
+        alone = HistogramMatching(sounds[k : k + 1], **options)
+        (one,) = alone.advance(0, sounds[k + 2 : k + 3])
+        torch.testing.assert_close(both[k], one, rtol=0, atol=1e-9)
+        torch.testing.assert_close(losses[k : k + 1], alone.losses(one[None]), rtol=1e-6, atol=0)
+
+
+def test_what_is_not_kept_in_memory_is_sorted_again(bank, monkeypatch):
+    synthetic, original = _cochleagrams()
+    kept, anew = MapMatching(bank, original), MapMatching(bank, original)
+    monkeypatch.setattr(anew, "_keeps", False)
+    for matching in (kept, anew):
+        matching(original)
+    torch.testing.assert_close(anew(synthetic), kept(synthetic), rtol=0, atol=0)
 
 
 def test_filters_that_leave_out_a_modulation_are_refused():
