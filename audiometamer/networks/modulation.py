@@ -48,13 +48,14 @@ def moments(maps: Tensor) -> Tensor:
     n = maps.shape[-1]
     mean = maps.mean(-1, keepdim=True)
     centred = maps - mean
-    second = centred.square().mean(-1)
+    square = centred.square()
+    second = square.mean(-1)
     rounding = (16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax(-1)).square()
     varies = second > rounding
     safe = torch.where(varies, second, torch.ones_like(second))
     zero = torch.zeros_like(second)
-    skewness = torch.where(varies, (centred**3).mean(-1) / safe**1.5, zero)
-    kurtosis = torch.where(varies, (centred**4).mean(-1) / safe**2, zero)
+    skewness = torch.where(varies, (square * centred).mean(-1) / safe**1.5, zero)
+    kurtosis = torch.where(varies, square.square().mean(-1) / safe**2, zero)
     return torch.stack([mean.squeeze(-1), second * n / max(n - 1, 1), skewness, kurtosis], dim=-1)
 
 

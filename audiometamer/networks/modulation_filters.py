@@ -1,6 +1,7 @@
 """Spectrotemporal modulation filters on an octave axis (Chi, Ru & Shamma 2005; Norman-Haignere & McDermott 2018)."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -302,7 +303,9 @@ class ModulationFilterbank(nn.Module):
         """
         over_time, over_frequency = (factor.to(like) for factor in self._factors(tuning, shape))
         over_frequency = over_frequency[:, None]
-        return over_frequency * _quadrant(tuning.direction, shape).to(like) if tuning.direction else over_frequency, over_time
+        if tuning.direction:
+            over_frequency = over_frequency * _quadrant(tuning.direction, shape).to(like.device)
+        return over_frequency, over_time
 
     def maps(self, cochleagram: Tensor, *, analytic: bool = False) -> Iterator[Tensor]:
         """The filtered maps one after the other, [shape=(batch, channels, frames)] each; see `forward`."""
@@ -346,10 +349,11 @@ def _inner(length: int) -> Tensor:
     return torch.where(frequencies == -0.5, torch.zeros_like(frequencies), frequencies)
 
 
+@lru_cache(maxsize=8)
 def _quadrant(direction: int, shape: tuple[int, int]) -> Tensor:
-    """1 where a filter of a direction passes, [shape=(channels, frames // 2 + 1)]; lines of zero and Nyquist frequency do."""
+    """Where a filter of a direction passes, [shape=(channels, frames // 2 + 1)]; lines of zero and Nyquist frequency do."""
     over_time = _inner(shape[1])[: shape[1] // 2 + 1]
-    return (torch.sign(_inner(shape[0]))[:, None] * torch.sign(over_time) * direction >= 0).double()
+    return torch.sign(_inner(shape[0]))[:, None] * torch.sign(over_time) * direction >= 0
 
 
 def _doubled(length: int) -> Tensor:
