@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from audiometamer.matching.losses import Loss, half_squared_error, relative_fourth_power, relative_l2
-from audiometamer.matching.optimizers import LBFGS, Optimizer, Whitened
+from audiometamer.matching.optimizers import CautiousLBFGS, Optimizer, Whitened
 from audiometamer.matching.stopping import Below, StoppingRule
 
 STEPS = 2000  # at most: 4 s of rain reach the halt after 60, of modulated noise after 1240
@@ -16,7 +16,7 @@ _HALT = 10**-6.0
 
 def quasi_newton(steps: int) -> Optimizer:  # noqa: ARG001 (an attempt's optimiser is a function of its steps)
     """L-BFGS where the starting noise is white: bands differ by 60 dB in level, and so in the slope of the compression."""
-    return Whitened(LBFGS(max_step=0.5, memory=20))
+    return Whitened(CautiousLBFGS(max_step=0.5, memory=20))
 
 
 def at_halt(steps: int) -> StoppingRule:  # noqa: ARG001 (a stopping rule, too, is a function of the steps)
