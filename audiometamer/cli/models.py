@@ -47,7 +47,8 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
         return
     click.echo(paragraph("`audiometamer models MODEL` prints a card whole, with every label.", indent=0))
     listed = ", ".join(f"texture:{preset}" for preset in PRESETS)
-    click.echo(paragraph(f"Without training: {listed}, statistics of sound textures.", indent=0))
+    modulation = "modulation:normanhaignere2018, spectrotemporal modulation"
+    click.echo(paragraph(f"Without training: {listed}, statistics of sound textures; {modulation}.", indent=0))
     if found := list(_registered()):
         click.echo(f"Registered by other packages: {', '.join(found)}")
 

@@ -31,4 +31,4 @@ def histogram_matching(model: Model, layer: str, sounds: Tensor) -> HistogramMat
             f"the method normanhaignere2018 has no layer {layer!r} to match; its conditions are {', '.join(CONDITIONS)}"
         )
     octaves, seconds = network.padding
-    return HistogramMatching(sounds, condition, padding_octaves=octaves, padding_seconds=seconds)
+    return HistogramMatching(sounds, condition, padding_octaves=octaves, padding_seconds=seconds, lowest_rate=network.lowest_rate)

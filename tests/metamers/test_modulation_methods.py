@@ -7,7 +7,7 @@ import torch
 import audiometamer as am
 from audiometamer.metamers.targets import GivenTarget
 
-NAME = "modulation:normanhaignere2018/seconds=0.15/padding_seconds=0.1/padding_octaves=1"
+NAME = "modulation:normanhaignere2018/seconds=0.15/padding_seconds=0.1/padding_octaves=1/lowest_rate=4"
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +76,24 @@ def test_sounds_without_modulation_are_refused(model, value):
     ("name", "message"),
     [
         ("chi2005", "there is no model modulation:chi2005; there is modulation:normanhaignere2018"),
-        ("normanhaignere2018/speed=2", "has no option 'speed'; it has seconds, padding_seconds, padding_octaves"),
+        ("normanhaignere2018/speed=2", "has no option 'speed'; it has seconds, padding_seconds, padding_octaves, lowest_rate"),
         ("normanhaignere2018/seconds=long", "the option seconds .* is 'long'; it must be a number of 0 or more"),
         ("normanhaignere2018/seconds=0.01", r"a sound of 0.01 s is too short .*: give 0.1 to 60 s"),
+        ("normanhaignere2018/seconds=0.5", "0.5 s are too short for the lowest modulation filter, at 0.5 Hz: give at least 1 s"),
+        ("normanhaignere2018/lowest_rate=200", "lowest_rate is 200 Hz; give 0 to 128 Hz"),
     ],
 )
 def test_names_that_do_not_exist_are_refused(name, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         am.load_model(f"modulation:{name}")
+
+
+def test_a_recording_shorter_than_half_a_cycle_is_refused(model, tmp_path):
+    am.write_wav(tmp_path / "short.wav", torch.rand(2_400) / 10, 20_000)
+    with (
+        pytest.warns(am.AudioMetamerWarning, match="padded with silence"),
+        pytest.raises(am.AudioMetamerError, match="short: 0.12 s are too short for the lowest modulation filter, at 4 Hz: give"),
+    ):
+        model.read_clip(tmp_path / "short.wav")
+    am.write_wav(tmp_path / "enough.wav", torch.rand(3_000) / 10, 20_000)
+    assert model.read_clip(tmp_path / "enough.wav").samples.shape == (3_000,)
