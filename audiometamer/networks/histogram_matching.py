@@ -116,7 +116,7 @@ def _put_in_order(rising: Tensor, values: Tensor, out: Tensor) -> Tensor:
     if values.dtype != torch.float32 or values.device.type != "cpu":
         return out.scatter_(-1, torch.argsort(values, dim=-1, stable=True), rising)
     n_threads = torch.get_num_threads()
-    rows = (np.array_split(each.flatten(0, -2).numpy(), n_threads) for each in (rising, values, out))
+    rows = (np.array_split(torch.atleast_2d(each).flatten(0, -2).numpy(), n_threads) for each in (rising, values, out))
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(_put_rows_in_order, *rows))
     return out
