@@ -36,6 +36,7 @@ from .metamers.files import load_metamer as load_metamer
 from .metamers.folder import synthesize_into as synthesize_into
 from .metamers.metamer import Metamer as Metamer
 from .metamers.methods import Method as Method
+from .metamers.morphs import morph as morph
 from .metamers.morphs import read_morph as read_morph
 from .metamers.synthesis import synthesize as synthesize
 from .metamers.targets import GivenTarget as GivenTarget
@@ -44,6 +45,8 @@ from .models.adapters.joined import joined as joined
 from .models.loading import load_model as load_model
 from .models.model import Model as Model
 from .models.recording import record as record
+from .psychophysics.texture_observer import plot_texture_discrimination as plot_texture_discrimination
+from .psychophysics.texture_observer import texture_discrimination as texture_discrimination
 from .signals.audio import Clip as Clip
 from .signals.audio import read_clip as read_clip
 from .signals.audio import write_wav as write_wav

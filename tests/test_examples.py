@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-QUICK = {"graph_metamers": ["--quick"]}  # by example, what makes it short
+QUICK = {"graph_metamers": ["--quick"], "textures": ["--quick"]}  # by example, what makes it short
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -20,4 +20,4 @@ def test_example(tmp_path, example):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10

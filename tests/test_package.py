@@ -20,8 +20,9 @@ def test_public_names():
     assert sorted(set(am.__all__) - ROOMS) == [
         "AudioMetamerError", "AudioMetamerWarning", "Clip", "Cochleagram", "GivenTarget", "ImageTransform", "Metamer",
         "Method", "Model", "NullDistribution", "Plateau", "StopSynthesis", "__version__", "domains", "find_speech",
-        "image_model", "joined", "load_metamer", "load_model", "make_texture", "match", "plot_metamers", "read_clip",
-        "read_image", "read_morph", "record", "similarity", "synthesize", "synthesize_into", "write_png", "write_wav",
+        "image_model", "joined", "load_metamer", "load_model", "make_texture", "match", "morph", "plot_metamers",
+        "plot_texture_discrimination", "read_clip", "read_image", "read_morph", "record", "similarity", "synthesize",
+        "synthesize_into", "texture_discrimination", "write_png", "write_wav",
     ]  # fmt: skip
     assert all(hasattr(am, name) for name in am.__all__)
     assert am.networks.__all__ == [

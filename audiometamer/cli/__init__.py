@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from traceback import walk_stack
+from types import FrameType
 from typing import Any
 
 import click
@@ -46,8 +48,7 @@ class _Commands(Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, name = _COMMANDS[cmd_name].partition(":")
-        with _ended_by_interrupt():
-            command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
+        command = getattr(import_module(f"{__name__}.{module}"), name or cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 
@@ -61,21 +62,24 @@ class _Commands(Group):
 
 
 @contextmanager
-def _ended_by_interrupt() -> Iterator[None]:
-    """End the process at Ctrl-C: libraries that catch the exception during their import stay half imported."""
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process during an import: libraries that catch the exception would stay half imported."""
 
-    def end(*_: object) -> None:
-        os.write(2, f"{_INTERRUPTION}\n".encode())
-        os._exit(_INTERRUPTED)
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        if any("importlib._bootstrap" in each.f_code.co_filename for each, _ in walk_stack(frame)):
+            os.write(2, f"{_INTERRUPTION}\n".encode())
+            os._exit(_INTERRUPTED)
+        raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+    in_main_thread = threading.current_thread() is threading.main_thread()  # which alone receives signals
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    before = signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
@@ -121,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         warnings.showwarning = show  # type: ignore[assignment]  # mypy wants the parameters' names repeated
         try:
-            status = audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+            with _interruptible():
+                status = audiometamer.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         except click.exceptions.Abort as abort:
             if isinstance(abort.__cause__, EOFError):  # a truncated file, which click takes for Ctrl-D
                 raise abort.__cause__ from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -11,15 +12,14 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.io.names import safe_name
 from audiometamer.models.cards import Card
-from audiometamer.training import testing
-from audiometamer.training.retesting import SCORES, measure_splits
-from audiometamer.training.scores import Score, Scores
-from audiometamer.training.sources import open_sources
+
+if TYPE_CHECKING:
+    from audiometamer.training.scores import Scores
 
 _GROUP_COLUMNS = ("split", "column", "value", "task")
 
 
-def print_scores(scores: Scores, *, columns: Sequence[str]) -> None:
+def print_scores(scores: "Scores", *, columns: Sequence[str]) -> None:
     """Print scores, whose keys are in the first columns."""
     has_top = any(score.top_5 for score in scores.values())
     table = plain_table(*columns, numbers=("clips", "correct", "%", "95 % interval", *(["top 5 (%)"] if has_top else [])))
@@ -31,8 +31,10 @@ def print_scores(scores: Scores, *, columns: Sequence[str]) -> None:
     print_table(table)
 
 
-def print_accuracy(scores: Scores, by_group: Scores) -> None:
+def print_accuracy(scores: "Scores", by_group: "Scores") -> None:
     """Print scores by task, split and condition, then those in quiet by group, if there are any."""
+    from audiometamer.training.scores import Scores
+
     conditions: Scores = {(split, task, name.replace("_", " ")): score for (task, split, name), score in scores.items()}
     print_scores(conditions, columns=("split", "task", "condition"))
     if by_group:
@@ -42,6 +44,8 @@ def print_accuracy(scores: Scores, by_group: Scores) -> None:
 
 def print_card(card: Card) -> None:
     """Print the scores of a card."""
+    from audiometamer.training.scores import Score
+
     split = str(card.training.get("tested_on", "test"))
     scores = {(task, split, name): score for task, found in card.accuracy.items() for name, score in found.items()}
     by_group = {
@@ -89,6 +93,10 @@ def test_model(
 
     Backgrounds are the last fifth of the data sets' backgrounds, reserved for tests; without any, pink noise is used.
     """
+    from audiometamer.training import testing
+    from audiometamer.training.retesting import SCORES, measure_splits
+    from audiometamer.training.sources import open_sources
+
     adversaries = attacking.adversaries(attacks, attack_steps)
     model = options.opened_model(model_name, device)
     out = out or Path("test-model") / safe_name(model.name)

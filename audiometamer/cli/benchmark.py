@@ -5,9 +5,6 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.metamers.batch_size import fitting_batch_size
-from audiometamer.metamers.benchmark import machine, time_step
-from audiometamer.metamers.methods import load_method
 
 
 @click.command()
@@ -30,6 +27,10 @@ def benchmark(
     clips: int,
 ) -> None:
     """Time a model's steps on this device, and estimate the hours for a number of clips at each layer and seed."""
+    from audiometamer.metamers.batch_size import fitting_batch_size
+    from audiometamer.metamers.benchmark import machine, time_step
+    from audiometamer.metamers.methods import load_method
+
     model, procedure = options.opened_model(model_name, device), load_method(method)
     layers = options.layers_of(model, layer_names)
     per_layer = clips * len(seeds)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,20 +11,11 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError, pluralize
-from audiometamer.evaluation.confusion_corpus import read_corpus
-from audiometamer.evaluation.confusion_figure import draw_confusions
-from audiometamer.evaluation.confusion_measures import MEASURES
-from audiometamer.evaluation.confusion_table import (
-    CORRELATION,
-    HEARD,
-    ConfusionRow,
-    NetworkConfusions,
-    write_confusions,
-    write_tokens,
-)
-from audiometamer.evaluation.confusions import compare_confusions
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder, check_distinct_paths, safe_name
+
+if TYPE_CHECKING:
+    from audiometamer.evaluation.confusion_table import ConfusionRow, NetworkConfusions
 
 _PERCENTAGES = ("network_accuracy", "confusion_share", "agreement", "confusion_percentile")
 
@@ -56,6 +48,11 @@ def confusions(
 
     Writes confusions.tsv, and for each network its answers to each token, tokens_NETWORK.tsv, and confusions_NETWORK.png.
     """
+    from audiometamer.evaluation.confusion_corpus import read_corpus
+    from audiometamer.evaluation.confusion_figure import draw_confusions
+    from audiometamer.evaluation.confusion_table import write_confusions, write_tokens
+    from audiometamer.evaluation.confusions import compare_confusions
+
     table = out / "confusions.tsv"
     corpus = read_corpus(path)
     if chosen := options.split_names(talkers):
@@ -79,8 +76,11 @@ def confusions(
     click.echo(f"{table}, and the tokens and a figure of each network beside it")
 
 
-def _print_network(found: NetworkConfusions) -> None:
+def _print_network(found: "NetworkConfusions") -> None:
     """Print what is left out, and the network against chance and listeners."""
+    from audiometamer.evaluation.confusion_measures import MEASURES
+    from audiometamer.evaluation.confusion_table import CORRELATION, HEARD
+
     rows = {row.measure: row for row in found.rows if not row.presentation}
     targets, heard, confused = (rows[f"{what}_coverage"] for what in ("target", "response", "confusion"))
     click.echo(
@@ -98,7 +98,7 @@ def _print_network(found: NetworkConfusions) -> None:
     print_table(table)
 
 
-def _cells(row: ConfusionRow, listeners: float) -> Sequence[str]:
+def _cells(row: "ConfusionRow", listeners: float) -> Sequence[str]:
     unit = " %" if row.measure in _PERCENTAGES else ""
 
     def text(value: float) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,14 +11,12 @@ from audiometamer.cli import attacking, options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError
-from audiometamer.evaluation import EvaluationRow, draw_figures, write_table
-from audiometamer.evaluation import evaluate as evaluate_models
-from audiometamer.evaluation.labels import chance_of
-from audiometamer.evaluation.measures import RECOGNITION
-from audiometamer.evaluation.table import OTHERS
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
 from audiometamer.models.inputs import NATURAL
+
+if TYPE_CHECKING:
+    from audiometamer.evaluation import EvaluationRow
 
 
 @click.command()
@@ -51,6 +50,10 @@ def evaluate(
 
     Writes evaluation.tsv and figures; with --attack also the accuracy on clips under attack.
     """
+    from audiometamer.evaluation import draw_figures, write_table
+    from audiometamer.evaluation import evaluate as evaluate_models
+    from audiometamer.evaluation.labels import chance_of
+
     adversaries = attacking.adversaries(attacks, attack_steps)
     table = out / "evaluation.tsv"
     with exclusive_folder(as_output_folder(out)), tracked() as tracker:
@@ -70,8 +73,11 @@ def evaluate(
     click.echo(f"{table}   figures: {', '.join(figure.name for figure in figures)}")
 
 
-def _print_recognition(rows: Sequence[EvaluationRow]) -> None:
+def _print_recognition(rows: "Sequence[EvaluationRow]") -> None:
     """Print the percentages that the other networks recognise, by task: layers in rows, generating models in columns."""
+    from audiometamer.evaluation.measures import RECOGNITION
+    from audiometamer.evaluation.table import OTHERS
+
     recognised = [row for row in rows if row.measure in RECOGNITION and not row.attack]
     shown = [row for row in recognised if row.judge == OTHERS] or recognised
     for task in dict.fromkeys(row.task for row in shown):
@@ -87,6 +93,6 @@ def _print_recognition(rows: Sequence[EvaluationRow]) -> None:
         print_table(table)
 
 
-def _percent(row: EvaluationRow) -> str:
+def _percent(row: "EvaluationRow") -> str:
     interval = "" if math.isnan(row.low) else f" ({100 * row.low:.0f}–{100 * row.high:.0f})"
     return f"{100 * row.value:.0f}{interval}"

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from audiometamer.cli import options
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.chance import Chance
-from audiometamer.experiment.analysis.folder import RecognitionSettings, analyse_into
+from audiometamer.experiment.analysis.settings import RecognitionSettings
 from audiometamer.experiment.analysis.sources import AnalysisFiles, RequestedRules
-from audiometamer.experiment.power import listeners_needed
 
 _path = click.Path(path_type=Path)
 _PROPORTION = options.Number(0, 1)
@@ -88,6 +87,8 @@ def analyse(
     Writes trials.tsv, listeners.tsv, sample.tsv, recognition.tsv, anova.tsv, recognition.png, .pdf and .svg, and summary.txt
     into --out.
     """
+    from audiometamer.experiment.analysis.folder import analyse_into
+
     sources = files.read()
     chance = sources.chance if proportion is None else Chance(proportion)
     rules = sources.rules(requested)
@@ -121,6 +122,8 @@ def analyse(
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the simulation.")
 def power(accuracies: tuple[str, ...], effect: str, wanted: float, **simulation: Any) -> None:
     """Find how many listeners an effect needs, by simulated experiments that are analysed as real ones."""
+    from audiometamer.experiment.power import listeners_needed
+
     tried = listeners_needed(_accuracies(accuracies), effect=effect, wanted=wanted, **simulation)
     click.echo("listeners  power")
     for found in tried:

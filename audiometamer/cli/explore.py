@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,19 +13,12 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.plan import plan_file
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.dimensions.calibration import CalibrationRow, calibrate
-from audiometamer.dimensions.catalogue import check_replaceable, make_catalogue
-from audiometamer.dimensions.dimensions import Dimensions, chosen_dimensions, folder_of_layer, load_all
-from audiometamer.dimensions.dimensions_folder import find_dimensions_into
-from audiometamer.dimensions.finding import COMPONENT_METHODS, ComponentSettings
-from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
-from audiometamer.dimensions.ladder_run import run_ladder
-from audiometamer.dimensions.moving_methods import METHODS, STEPS
-from audiometamer.dimensions.moving_to import calibrate_coordinates
-from audiometamer.dimensions.sampling import sample_excerpts
 from audiometamer.errors import AudioMetamerError, pluralize
 from audiometamer.io.names import as_output_folder
-from audiometamer.models.excerpts import read_excerpts
+
+if TYPE_CHECKING:
+    from audiometamer.dimensions.calibration import CalibrationRow
+    from audiometamer.dimensions.dimensions import Dimensions
 
 _path = click.Path(path_type=Path)
 _number = click.option(
@@ -55,7 +48,7 @@ for _command in (build, rehearse, serve, analyse):
 @options.model
 @options.layers
 @click.option(
-    "--method", type=click.Choice(COMPONENT_METHODS), default="ica", show_default=True,
+    "--method", type=click.Choice(("ica", "pca")), default="ica", show_default=True,
     help="Independent or principal components.",
 )  # fmt: skip
 @click.option(
@@ -82,6 +75,11 @@ def dimensions(
     Recordings that are longer than the model takes give several sounds. Writes a folder for each layer into --out as soon as its
     dimensions are found: rerun the same command to resume.
     """
+    from audiometamer.dimensions.dimensions import folder_of_layer
+    from audiometamer.dimensions.dimensions_folder import find_dimensions_into
+    from audiometamer.dimensions.finding import ComponentSettings
+    from audiometamer.dimensions.sampling import sample_excerpts
+
     model = options.opened_model(model_name, device)
     layers = options.layers_of(model, layer_names)
     for layer in layers:
@@ -101,7 +99,7 @@ def dimensions(
     click.echo(f"{len(excerpts)} signals: {out}")
 
 
-def _print_dimensions(found: Sequence[Dimensions]) -> None:
+def _print_dimensions(found: "Sequence[Dimensions]") -> None:
     table = plain_table("layer", numbers=("Gram matrix", "found", "variance of all", "kept", "variance of each"))
     for each in found:
         record, side = each.record, each.directions.shape[1]
@@ -138,8 +136,8 @@ def _print_dimensions(found: Sequence[Dimensions]) -> None:
 @click.option("--coordinates", metavar="A,B,…", help="Where to, instead of how far: the same coordinates for all, as in -2,0,2.")
 @_number
 @_seed
-@click.option("--method", type=click.Choice(list(METHODS)), default="default", show_default=True, help="How signals are moved.")
-@click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True, help="Optimisation steps.")
+@click.option("--method", default="default", show_default=True, help="How signals are moved: default, or adam.")
+@click.option("--steps", type=click.IntRange(1), default=50, show_default=True, help="Optimisation steps.")
 @options.device
 @options.batch_size
 @options.out("catalogue")
@@ -152,6 +150,13 @@ def catalogue(
 
     Writes files, moves.tsv, and pictures into --out.
     """
+    from audiometamer.dimensions.calibration import calibrate
+    from audiometamer.dimensions.catalogue import check_replaceable, make_catalogue
+    from audiometamer.dimensions.dimensions import chosen_dimensions, load_all
+    from audiometamer.dimensions.moving_to import calibrate_coordinates
+    from audiometamer.dimensions.sampling import sample_excerpts
+    from audiometamer.models.excerpts import read_excerpts
+
     options.check_free(as_output_folder(out) / "moves.tsv", overwrite=overwrite)
     check_replaceable(out)
     places = _places(moving.pop("changes"), moving.pop("coordinates"), options.split_names(names))
@@ -193,7 +198,7 @@ def _numbers(text: str, *, option: str) -> list[float]:
     return numbers
 
 
-def _print_calibration(rows: Sequence[CalibrationRow]) -> None:
+def _print_calibration(rows: "Sequence[CalibrationRow]") -> None:
     table = plain_table("dimension", numbers=("requested", "reached", "from", "to", "leakage", "SNR (dB)", "modulation"))
     for row in rows:
         table.add_row(
@@ -213,6 +218,10 @@ def ladder(path: Path, device: str, workers: int) -> None:
     What is finished is kept: rerun the same command to resume. Several runs share the work. Each ends with moves.tsv, a row for
     each signal, and calibration.tsv, what each requested change along each dimension came to.
     """
+    from audiometamer.dimensions.calibration import calibrate
+    from audiometamer.dimensions.ladder_plan import read_ladder_plan
+    from audiometamer.dimensions.ladder_run import run_ladder
+
     with tracked() as tracker:
         made, failed = run_ladder(path, read_ladder_plan(path), device=device, workers=workers, progress=tracker)
     _print_calibration(calibrate(stimulus.record for stimulus in made.all))
@@ -232,5 +241,7 @@ def ladder(path: Path, device: str, workers: int) -> None:
 @slurm.options
 def submit_ladder(path: Path, **resources: Any) -> None:
     """Make the ladder of PLAN on a Slurm cluster: write an array script beside it, and submit it."""
+    from audiometamer.dimensions.ladder_plan import planned_ladder, read_ladder_plan
+
     planned_ladder(path, read_ladder_plan(path))  # faults are reported here rather than in a log
     slurm.submit(path, command="explore ladder", **resources)

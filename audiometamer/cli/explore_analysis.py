@@ -8,16 +8,12 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.explore_listeners import lapse
-from audiometamer.exploration.analysis.analyse import summary, write_analysis
-from audiometamer.exploration.analysis.reading import read_analysis_input
-from audiometamer.exploration.analysis.settings import AnalysisSettings, analyse_input
 from audiometamer.io.locks import exclusive_folder
-from audiometamer.psychophysics import DECISION_RULES
 
 _path = click.Path(path_type=Path)
 _SETTINGS = (
     click.option(
-        "--decision", type=click.Choice(DECISION_RULES), default="differencing", show_default=True,
+        "--decision", type=click.Choice(("differencing", "independent")), default="differencing", show_default=True,
         help="Whether listeners compare the sounds of a trial with each other, or know both.",
     ),
     click.option(
@@ -61,6 +57,10 @@ def analyse(
     Writes thresholds.tsv, levels.tsv, layers.tsv, comparisons.tsv, sample.tsv, trials.tsv, listeners.tsv, sensitivity.png, .pdf
     and .svg, and summary.txt into --out.
     """
+    from audiometamer.exploration.analysis.analyse import summary, write_analysis
+    from audiometamer.exploration.analysis.reading import read_analysis_input
+    from audiometamer.exploration.analysis.settings import AnalysisSettings, analyse_input
+
     chosen = AnalysisSettings(**settings)
     data = read_analysis_input(answers, listeners=listeners, database=database)
     chosen.decision_about(data)

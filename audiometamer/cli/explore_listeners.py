@@ -9,11 +9,7 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.printing import plain_table, print_table
-from audiometamer.dimensions.dimensions import Dimension
 from audiometamer.errors import pluralize
-from audiometamer.exploration.build import build as build_folder
-from audiometamer.exploration.folder import read_exploration, served_exploration
-from audiometamer.exploration.rehearsal import probability_correct
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import folder as layout
 from audiometamer.listening.responders import IdealListener
@@ -30,6 +26,9 @@ lapse = click.option(
 @options.out("exploration")
 def build(design: Path, key: Path | None, out: Path) -> None:
     """Build an experiment from DESIGN, a TOML file: the ladder and the page, with all that listeners need."""
+    from audiometamer.dimensions.dimensions import Dimension
+    from audiometamer.exploration.build import build as build_folder
+
     built = build_folder(design, out, key=key)
     settings, ladder, schedule = built.sequence.design, built.sequence.ladder, built.sequence.schedule
     table = plain_table("layer", numbers=("dimensions", "references of each", "changes", "from", "to"))
@@ -64,6 +63,8 @@ def serve(folder: Path, device: str, **where: Any) -> None:
     A confirmed answer is on disk: stop the server and start it again at any time. Links, releases and tables are those of any
     experiment: audiometamer experiment links | release | export.
     """
+    from audiometamer.exploration.folder import served_exploration
+
     with served_exploration(folder, device=device) as read:
         serving.serve(read, **where)
 
@@ -87,6 +88,9 @@ def rehearse(
     Answers and tables are in --out: audiometamer explore analyse EXPERIMENT --answers OUT/answers.db. Sounds that are made online
     stay in EXPERIMENT, where later trials find them.
     """
+    from audiometamer.exploration.folder import read_exploration
+    from audiometamer.exploration.rehearsal import probability_correct
+
     read = read_exploration(folder)
     expected = "a number, or DIMENSION=D as in relu2/0/+=3"
     sensitivities = dict(serving.named_number(text, option="--d-prime", expected=expected) for text in chosen)

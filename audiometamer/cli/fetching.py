@@ -11,6 +11,7 @@ from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.models.published import missing_models, published
 
 _HUB = "hub:"
+_NOT_FETCHED = "nothing was fetched"
 LARGE = 0.05  # 10⁹ bytes; what is smaller is not asked for
 
 
@@ -30,7 +31,7 @@ def _ask_for_hub(name: str) -> None:
     from audiometamer.models.adapters.hub_models import bytes_to_fetch
 
     if (gigabytes := bytes_to_fetch(name.removeprefix(_HUB)) / 1e9) >= LARGE:
-        agreed(f"fetch {name}, {gigabytes:.2f} GB")
+        agree(f"fetch {name}, {gigabytes:.2f} GB", _NOT_FETCHED)
 
 
 def fetch(names: Sequence[str], *, sources: Sequence[Path] = (), trust: bool = False) -> dict[str, Path]:
@@ -42,31 +43,24 @@ def fetch(names: Sequence[str], *, sources: Sequence[Path] = (), trust: bool = F
 
 
 def confirm(names: Sequence[str], *, yes: bool) -> None:
-    """Ask before anything large comes from the internet.
-
-    Raises
-    ------
-    AudioMetamerError
-        If there is no terminal to ask at.
-    """
+    """Ask before anything large comes from the internet; see `agree`."""
     large = [name for name in names if not published()[name].is_here and published()[name].gigabytes >= LARGE]
     if large and not yes:
-        agreed(f"fetch {first_few(large)}, {_size(large)}")
+        agree(f"fetch {first_few(large)}, {_size(large)}", _NOT_FETCHED)
 
 
-def agreed(what: str) -> None:
+def agree(what: str, otherwise: str) -> None:
     """Ask whether to do something.
 
     Raises
     ------
     AudioMetamerError
-        If there is no terminal to ask at.
-    click.Abort
-        If the answer is no.
+        If there is no terminal to ask at, or the answer is no: `otherwise` says what that means.
     """
     if not interactive():
-        raise AudioMetamerError(f"to {what}, confirm with --yes")
-    click.confirm(f"{what}?", abort=True, err=True)
+        raise AudioMetamerError(f"to {what}, add --yes")
+    if not click.confirm(f"{what}?", err=True):
+        raise AudioMetamerError(otherwise)
 
 
 def interactive() -> bool:
@@ -79,10 +73,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _size(names: Sequence[str]) -> str:
-    """What comes and what stays: ``0.1 GB out of an archive of 9.4 GB``."""
+    """What comes and what stays: ``0.1 GB from an archive of 9.4 GB``."""
     entries = {published()[name].original: published()[published()[name].original] for name in names}
     archives = {entry.address: entry.gigabytes for entry in entries.values()}
     kept = sum(entry.kept_gigabytes() for entry in entries.values())
     whence = " and ".join(f"{gigabytes:g} GB" for gigabytes in archives.values())
     an_archive = "an archive" if len(archives) == 1 else "archives"
-    return f"{f'about {kept:.1g} GB' if kept else 'it'} out of {an_archive} of {whence}"
+    return f"{f'about {kept:.1g} GB' if kept else 'it'} from {an_archive} of {whence}"

@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from audiometamer.io.label_files import read_label_file
-from audiometamer.models import published_checkpoints as published
+from audiometamer.models.published import ALIASES, NETWORKS
 
 
 @click.command("import-checkpoint")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--network", type=click.Choice([*published.NETWORKS, *published.ALIASES]), required=True, metavar="NAME",
-    help=f"{', '.join(published.NETWORKS)}; or the name in the published code: {', '.join(published.ALIASES)}.",
+    "--network", type=click.Choice([*NETWORKS, *ALIASES]), required=True, metavar="NAME",
+    help=f"{', '.join(NETWORKS)}; or the name in the published code: {', '.join(ALIASES)}.",
 )  # fmt: skip
 @click.option(
     "--labels", "labels_file", type=click.Path(path_type=Path), required=True,
@@ -24,7 +24,9 @@ from audiometamer.models import published_checkpoints as published
 @click.option("--trust", is_flag=True, help="Read the file even if it runs code; only for files from a source that you trust.")
 def import_checkpoint(file: Path, network: str, labels_file: Path, out: Path, trust: bool) -> None:
     """Make a model's folder from FILE, a checkpoint of Feather et al. (2023), or any state dict of one of these networks."""
-    published.import_checkpoint(file, network=network, labels=read_label_file(labels_file), out=out, trust=trust)
+    from audiometamer.models import published_checkpoints
+
+    published_checkpoints.import_checkpoint(file, network=network, labels=read_label_file(labels_file), out=out, trust=trust)
     folder = shlex.quote(str(out))
     click.echo(f"{out} is a model: audiometamer synth MY.wav --model {folder}")
     click.echo(

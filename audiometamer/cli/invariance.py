@@ -1,24 +1,25 @@
 """``audiometamer invariance``: the invariance of a model's layers to small changes of a sound."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 from rich.table import Column
-from torch import Tensor
 
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
-from audiometamer.distortions.invariance import Invariance, draw_curves, measure_invariance, write_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.names import as_output_folder
-from audiometamer.metamers.files import load_metamer
 from audiometamer.models.inputs import read_clips
-from audiometamer.models.model import Model
-from audiometamer.signals.audio import Clip
 
-_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audiometamer.distortions.invariance import Invariance
+    from audiometamer.models.model import Model
+
+_DTYPES = ("float64", "float32")
 
 
 @click.command()
@@ -38,7 +39,7 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of the probes.")
 @click.option(
     "--dtype",
-    type=click.Choice(list(_DTYPES)),
+    type=click.Choice(_DTYPES),
     default="float64",
     show_default=True,
     help="Floating-point type of the model.",
@@ -55,9 +56,13 @@ def invariance(
 
     A metamer is a file with its record (.json) beside it, as `synth` writes them.
     """
+    import torch
+
+    from audiometamer.distortions.invariance import Invariance, draw_curves, measure_invariance, write_table
+
     table_file = as_output_folder(out) / "invariance.tsv"
     options.check_free(table_file, overwrite=overwrite)
-    model = options.opened_model(model_name, device).to(_DTYPES[dtype])
+    model = options.opened_model(model_name, device).to(getattr(torch, dtype))
     layers = options.layers_of(model, layer_names)
     for layer in layers:
         model.tap(layer)
@@ -79,8 +84,11 @@ def invariance(
     click.echo(f"table: {table_file}   curves: {out / 'invariance.png'}")
 
 
-def _signals(model: Model, path: Path) -> dict[str, Tensor]:
+def _signals(model: "Model", path: Path) -> "dict[str, Tensor]":
     """A recording as the model takes it, or a metamer's original and the metamer as it is."""
+    from audiometamer.metamers.files import load_metamer
+    from audiometamer.signals.audio import Clip
+
     if path.is_dir() or not path.with_suffix(".json").exists():
         (clip,) = read_clips(model, [path])
         return {clip.name: clip.samples}
@@ -93,7 +101,7 @@ def _signals(model: Model, path: Path) -> dict[str, Tensor]:
     return {metamer.clip.name: metamer.clip.samples} | own
 
 
-def _print_measured(measured: dict[str, list[Invariance]]) -> None:
+def _print_measured(measured: "dict[str, list[Invariance]]") -> None:
     numbers = ("units", "metamer dimension", "largest σ", "effective rank", "log-volume", "inactive")
     table = plain_table(Column("sound", no_wrap=True), "layer", numbers=numbers)
     for sound, layers in measured.items():

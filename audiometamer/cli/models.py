@@ -3,23 +3,24 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from audiometamer.cli import options
 from audiometamer.cli.accuracy import print_card
 from audiometamer.cli.printing import paragraph, plain_table, print_table
-from audiometamer.ears.registry import FRONT_ENDS
 from audiometamer.errors import first_few
 from audiometamer.io.files import json_text
 from audiometamer.io.registry import distribution
 from audiometamer.models.cards import Card, read_card
-from audiometamer.models.layer_info import LayerInfo
-from audiometamer.models.loading import MODELS, card_folder, zoo
-from audiometamer.networks.registry import NETWORKS
-from audiometamer.networks.texture_statistics import PRESETS
+from audiometamer.models.zoo import UNTRAINED, card_folder, zoo
 
+if TYPE_CHECKING:
+    from audiometamer.models.layer_info import LayerInfo
+
+_GROUPS = ("audiometamer.models", "audiometamer.front_ends", "audiometamer.networks")  # of entry points
 _LISTED = 20  # labels of a model of which all are not asked for
 
 
@@ -46,9 +47,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     if names:
         return
     click.echo(paragraph("`audiometamer models MODEL` prints a card whole, with every label.", indent=0))
-    listed = ", ".join(f"texture:{preset}" for preset in PRESETS)
-    modulation = "modulation:normanhaignere2018, spectrotemporal modulation"
-    click.echo(paragraph(f"Without training: {listed}, statistics of sound textures; {modulation}.", indent=0))
+    click.echo(paragraph(f"Statistics of sounds, without training: {', '.join(UNTRAINED)}.", indent=0))
     if found := list(_registered()):
         click.echo(f"Registered by other packages: {', '.join(found)}")
 
@@ -86,6 +85,12 @@ def _print_details(card: Card) -> None:
 
 
 def _registered() -> Iterator[str]:
+    if not any(entry_points(group=group) for group in _GROUPS):
+        return
+    from audiometamer.ears.registry import FRONT_ENDS
+    from audiometamer.models.loading import MODELS
+    from audiometamer.networks.registry import NETWORKS
+
     for registry in (MODELS, FRONT_ENDS, NETWORKS):
         for name, entry in registry.registered().items():
             yield f"{registry.kind} {name} ({distribution(entry)})"
@@ -114,5 +119,5 @@ def layers(model_name: str, every: bool) -> None:
         click.echo(f"  {name} {reason}")
 
 
-def _batch_elsewhere(named: Mapping[str, LayerInfo]) -> list[tuple[int, str]]:
+def _batch_elsewhere(named: "Mapping[str, LayerInfo]") -> list[tuple[int, str]]:
     return [(place.batch, name) for name, place in named.items() if place.batch and not place.left_out]

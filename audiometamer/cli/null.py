@@ -8,8 +8,7 @@ from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.io.files import check_writable
-from audiometamer.metamers.criteria import METRICS
-from audiometamer.metamers.null_sounds import PAIRS, null_of_sounds
+from audiometamer.metamers.verdicts import PAIRS
 
 _INFINITE = 1e9  # dB: beyond it, pairs are equal or all zeros
 
@@ -42,6 +41,9 @@ def null(
     Recordings longer than the model's duration give several consecutive sounds. Pass the file to `synth --null`, or put it into
     the model's folder as null.json, where it is found without an option.
     """
+    from audiometamer.metamers.criteria import METRICS
+    from audiometamer.metamers.null_sounds import null_of_sounds
+
     options.check_free(out, overwrite=overwrite)
     check_writable(out)
     model = options.opened_model(model_name, device)

@@ -48,7 +48,7 @@ method = click.option(
 steps = click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
-    help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 1000; modulation: 400; "
+    help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 2000; modulation: 400; "
     "normanhaignere2018: 100).",
 )
 

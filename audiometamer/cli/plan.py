@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,15 +16,12 @@ from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import print_status
 from audiometamer.errors import AudioMetamerWarning, pluralize
 from audiometamer.jobs.progress import format_duration
-from audiometamer.metamers.criteria import NullDistribution, default_null
-from audiometamer.metamers.judging import null_notice
-from audiometamer.models.model import Model
-from audiometamer.stimuli.estimate import estimate
-from audiometamer.stimuli.items import expand
-from audiometamer.stimuli.plan import LoadedPlan, read_plan
-from audiometamer.stimuli.run import run as run_plan
-from audiometamer.stimuli.sources import find_sources
 from audiometamer.stimuli.status import read_status
+
+if TYPE_CHECKING:
+    from audiometamer.metamers.criteria import NullDistribution
+    from audiometamer.models.model import Model
+    from audiometamer.stimuli.plan import LoadedPlan
 
 plan_file = click.argument("path", metavar="PLAN", type=click.Path(path_type=Path))
 retry = click.option(
@@ -48,6 +45,9 @@ def plan() -> None:
 )
 def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; estimate the number of items, time and disk space, and count the items that exist."""
+    from audiometamer.stimuli.estimate import estimate
+    from audiometamer.stimuli.plan import read_plan
+
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
         found = estimate(plan, device=device, measure=measure, progress=tracker, visit=partial(_note_missing_null, plan))
@@ -69,8 +69,12 @@ def check(path: Path, device: str, measure: bool) -> None:
         click.echo(f"about {format_duration(found.seconds)} of one worker on this device{few}")
 
 
-def _note_missing_null(plan: LoadedPlan, number: int, model: Model, null: NullDistribution | None, layers: Sequence[str]) -> None:
+def _note_missing_null(
+    plan: "LoadedPlan", number: int, model: "Model", null: "NullDistribution | None", layers: Sequence[str]
+) -> None:
     """Report before the work, not after it, that metamers of a model will not be judged."""
+    from audiometamer.metamers.judging import null_notice
+
     if (notice := null_notice(model, null, layers, name=plan.content.models[number].name)) is not None:
         click.echo(f"note: {notice}", err=True)
 
@@ -107,6 +111,10 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
     Finished items are kept: rerun the same command to resume after an interruption. Several runs share the work. Each ends by
     writing the set's index, licences, README and manifest.
     """
+    from audiometamer.stimuli.items import expand
+    from audiometamer.stimuli.plan import read_plan
+    from audiometamer.stimuli.run import run as run_plan
+
     plan = read_plan(path)
     with _few_notes():
         expansion = expand(plan, visit=partial(_note_missing_null, plan))
@@ -122,6 +130,10 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 @attempts
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make the items of PLAN on a Slurm cluster: write an array script beside it, and submit it."""
+    from audiometamer.metamers.criteria import default_null
+    from audiometamer.stimuli.plan import read_plan
+    from audiometamer.stimuli.sources import find_sources
+
     plan = read_plan(path)
     find_sources(plan)  # faults are reported here rather than in a log
     for number in range(len(plan.content.models)):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.filesize import decimal
 
 from audiometamer.cli import fetching
 from audiometamer.cli.groups import Group
@@ -12,9 +13,10 @@ from audiometamer.cli.printing import paragraph, plain_table, print_table
 from audiometamer.cli.published_check import check
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import json_text
-from audiometamer.models.published import Published, published_entry, published_home
 from audiometamer.models.published import published as registered
-from audiometamer.published.fetching import clean, sizes
+from audiometamer.models.published import published_entry, published_home
+
+_DESCRIBED = 20  # entries at most, of which the list shows what they are
 
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -38,20 +40,22 @@ def list_published(text: str, as_json: bool) -> None:
         return
     if not entries:
         raise AudioMetamerError(f"nothing published contains {text!r}")
-    table = plain_table("name", "here", numbers=["GB", "of"])
-    table.add_column("what")
+    table = plain_table("name", "here", numbers=["on disk", "source"])
     for each in entries:
-        table.add_row(each.name, "yes" if each.is_here else "", *_sizes(each), each.what)
+        kept = decimal(round(each.kept_gigabytes() * 1e9)) if each.network else ""
+        table.add_row(each.name, "yes" if each.is_here else "", kept, decimal(round(each.gigabytes * 1e9)))
     print_table(table)
+    if len(entries) <= _DESCRIBED:
+        click.echo()
+        for each in entries:
+            click.echo(paragraph(f"{each.name}: {each.what} ({each.paper}).", indent=0))
     click.echo()
-    click.echo(paragraph("GB: what a network takes here; of: the archive or file that it comes from.", indent=0))
-    click.echo(
-        paragraph(f"`audiometamer published get NAME` fetches it to {published_home()} (AUDIOMETAMER_HOME moves it).", indent=0)
-    )
-
-
-def _sizes(entry: Published) -> tuple[str, str]:
-    return ("" if entry.kind == "data" else f"{entry.kept_gigabytes():.2f}"), f"{entry.gigabytes:.2g}"
+    closing = f"""
+        on disk: the network's folder; source: the archive or file that it is taken from. `audiometamer published list TEXT`
+        describes what it finds; `audiometamer published get NAME` fetches NAME to {published_home()}
+        (AUDIOMETAMER_HOME moves it).
+    """
+    click.echo(paragraph(" ".join(closing.split()), indent=0))
 
 
 @published.command()
@@ -59,7 +63,7 @@ def _sizes(entry: Published) -> tuple[str, str]:
 @click.option(
     "--from", "sources", type=click.Path(path_type=Path, exists=True), multiple=True, metavar="FILE",
     help="An archive that you have already, the folder it was unpacked into, or a single file; may be given several times. "
-    "Nothing large is then fetched from the internet.",
+    "Nothing is then fetched from the internet.",
 )  # fmt: skip
 @click.option("--trust", is_flag=True, help="Read a checkpoint even if it runs code; only if you trust its authors.")
 @_yes
@@ -67,8 +71,8 @@ def get(names: tuple[str, ...], sources: tuple[Path, ...], trust: bool, yes: boo
     """Fetch NAMEs of `audiometamer published list`, and make them ready for use.
 
     A network becomes the folder of a model. Only its file is taken out of the archive. An interrupted fetch resumes when the
-    command is called again. Each file's SHA-256 is recorded when it first comes, and checked ever after. No code in a pickle is
-    run unless you --trust it.
+    command is called again. Each file's SHA-256 is recorded at the first download, and checked every time after. No code in a
+    pickle is run unless you --trust it.
     """
     for name in names:
         published_entry(name)
@@ -85,13 +89,18 @@ def get(names: tuple[str, ...], sources: tuple[Path, ...], trust: bool, yes: boo
 @_yes
 def clean_home(names: tuple[str, ...], yes: bool) -> None:
     """Remove what was fetched: NAMEs, or all with unfinished downloads. The records of SHA-256 stay."""
+    from audiometamer.published.fetching import clean, sizes
+
     found = sizes(names or None)
     if not found:
         click.echo("nothing to remove")
         return
     total = sum(found.values())
     for name, size in found.items():
-        click.echo(f"{name}: {size / 1e9:.2f} GB")
+        click.echo(f"{name}: {decimal(size)}")
+    for entry in map(published_entry, names):
+        if entry.name != entry.original:
+            click.echo(f"{entry.name} is made from {entry.original}, which is removed")
     if total / 1e9 >= fetching.LARGE and not yes:
-        fetching.agreed(f"remove {total / 1e9:.2f} GB")
-    click.echo(f"removed {clean(names or None) / 1e9:.2f} GB")
+        fetching.agree(f"remove {decimal(total)}", "nothing was removed")
+    click.echo(f"removed {decimal(clean(names or None))}")

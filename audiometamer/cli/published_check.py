@@ -11,6 +11,7 @@ from audiometamer.cli.progress import tracked
 from audiometamer.errors import pluralize
 from audiometamer.io.files import check_writable, write_json
 from audiometamer.io.names import safe_name
+from audiometamer.metamers.verdicts import PAIRS
 from audiometamer.models.published import published, published_home
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _CHECK, _NULL = "check.json", "null.json"
     help="Natural sounds for a null distribution: files, or folders of them; may be given several times.",
 )  # fmt: skip
 @click.option(
-    "--pairs", type=click.IntRange(1), default=1_000_000, show_default=True,
+    "--pairs", type=click.IntRange(1), default=PAIRS, show_default=True,
     help="Minimum number of random pairs of --sounds, if there are enough.",
 )  # fmt: skip
 @options.layers
@@ -57,8 +58,8 @@ def check(
     found from then on if it lies in the model's folder. NAME is any that --model takes; --data and --sounds may be the name of
     recordings that were fetched, feather2023/stimuli.
 
-    The exit status is 0 if all is well, 1 if the accuracy is no better than guessing or no step can be taken at a layer, 2 if
-    the model cannot be used at all.
+    The exit status is 0 if all is well, 1 if the accuracy is at chance level or no step can be taken at a layer, 2 if the model
+    cannot be used at all.
     """
     from audiometamer.published.checking import check as checked  # late: `published list` is quicker without
     from audiometamer.training.sources import open_sources

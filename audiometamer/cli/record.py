@@ -3,13 +3,9 @@
 from pathlib import Path
 
 import click
-import torch
 
 from audiometamer.cli import options
-from audiometamer.metamers import hearing
-from audiometamer.metamers.targets import save_activations
 from audiometamer.models.inputs import read_clips
-from audiometamer.models.recording import record as record_activations
 
 
 @click.command()
@@ -37,6 +33,12 @@ def record(
 
     The file, edited as you like, can be the target of `synth --target`.
     """
+    import torch
+
+    from audiometamer.metamers import hearing
+    from audiometamer.metamers.targets import save_activations
+    from audiometamer.models.recording import record as record_activations
+
     options.check_free(out, overwrite=overwrite)
     model = options.opened_model(model_name, device)
     (natural,) = read_clips(model, [clip], start=start, length=duration)

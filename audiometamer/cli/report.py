@@ -2,14 +2,14 @@
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from audiometamer.cli.progress import tracked
-from audiometamer.models.loading import load_model
-from audiometamer.models.model import Model
-from audiometamer.report.report import make_report
-from audiometamer.stimuli.plan import plans_of
+
+if TYPE_CHECKING:
+    from audiometamer.models.model import Model
 
 
 @click.command()
@@ -31,14 +31,19 @@ def report(folder: Path, out: Path | None, evaluation: Path | None, figures: boo
     works offline: open it with a double click. Sounds stay where they are; cochleagrams are drawn into a folder beside the page.
     An earlier report is replaced; any other file of that name is not.
     """
+    from audiometamer.report.report import make_report
+
     opener = partial(_opened, folder) if figures else None
     with tracked() as tracker:
         page = make_report(folder, out=out, evaluation=evaluation, redraw=overwrite, progress=tracker, open_model=opener)
     click.echo(f"report: {page}")
 
 
-def _opened(folder: Path, name: str) -> Model:
+def _opened(folder: Path, name: str) -> "Model":
     """A model by its name in the records: from the plans of a set, or else by the name for --model."""
+    from audiometamer.models.loading import load_model
+    from audiometamer.stimuli.plan import plans_of
+
     planned = [(plan, number, entry.name) for plan in plans_of(folder) for number, entry in enumerate(plan.content.models)]
     for plan, number, _ in sorted(planned, key=lambda found: found[2] != name):  # most models have the name that loads them
         model, _ = plan.open_model(number)

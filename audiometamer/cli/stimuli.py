@@ -14,7 +14,6 @@ from audiometamer.metamers.layout import find_records
 from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.signals.presentation import PresentationSettings
 from audiometamer.stimuli import export as exporting
-from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.verify import count_made_since, read_manifest
 from audiometamer.stimuli.verify import verify as differences
@@ -179,6 +178,8 @@ def select(
     seed: int,
 ) -> None:
     """Select items of SET that passed their verdict, balanced and matched, and record the selection with its rules."""
+    from audiometamer.stimuli import select as selecting
+
     rules = selecting.SelectionRules(
         among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
         may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 from rich.table import Column
@@ -13,21 +13,20 @@ from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.errors import AudioMetamerError, first_few
 from audiometamer.io.label_files import grouped, read_groups
-from audiometamer.metamers import hearing
-from audiometamer.metamers.criteria import NullDistribution, default_null
-from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.folder import FolderProgress, synthesize_into
-from audiometamer.metamers.judging import null_notice
 from audiometamer.metamers.layout import INDEX
-from audiometamer.metamers.metamer import Metamer
-from audiometamer.metamers.morphs import read_morph
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.setup import SynthesisOptions
-from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.verdicts import HALT_DB, average_db, verdict_word
 from audiometamer.models.inputs import check_clip_names, read_clips
-from audiometamer.models.model import Model
-from audiometamer.signals.audio import Clip
+
+if TYPE_CHECKING:
+    from audiometamer.metamers.criteria import NullDistribution
+    from audiometamer.metamers.evidence import Evidence
+    from audiometamer.metamers.folder import FolderProgress
+    from audiometamer.metamers.metamer import Metamer
+    from audiometamer.metamers.setup import SynthesisOptions
+    from audiometamer.metamers.targets import GivenTarget
+    from audiometamer.models.model import Model
+    from audiometamer.signals.audio import Clip
 
 
 @click.command()
@@ -39,8 +38,8 @@ from audiometamer.signals.audio import Clip
     "targets",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="File of activations to match instead of CLIPS, as `audiometamer record` writes, or a TOML file of a morph of textures; "
-    "may be given several times.",
+    help="File of activations to match instead of CLIPS, as `audiometamer record` writes, or a TOML file of a morph, step or "
+    "gradient of textures; may be given several times.",
 )
 @click.option(
     "--groups",
@@ -90,6 +89,9 @@ def synth(
     A+B among the layers matches both at the same time; A/channels=0:32, A/frames=10:20, A/units=3.5.9 and A/average=time are
     parts of a layer.
     """
+    from audiometamer.metamers.criteria import NullDistribution, default_null
+    from audiometamer.metamers.judging import null_notice
+
     if bool(clips) == bool(targets):
         raise AudioMetamerError("give either CLIPS or --target FILE" + (", not both" if clips else ": there is nothing to match"))
     if without:
@@ -113,8 +115,11 @@ def synth(
     )  # fmt: skip
 
 
-def _read_targets(model: Model, paths: Sequence[Path]) -> list[GivenTarget]:
+def _read_targets(model: "Model", paths: Sequence[Path]) -> "list[GivenTarget]":
     """Read files of activations and rename their layers as the model records them."""
+    from audiometamer.metamers.morphs import read_morph
+    from audiometamer.metamers.targets import read_target
+
     check_clip_names(paths)
     return [
         read_morph(path, model) if path.suffix == ".toml" else read_target(path).rename_layers(model.canonical) for path in paths
@@ -130,16 +135,18 @@ def _ablated(model_name: str, without: Sequence[str]) -> str:
 
 def synthesize_and_print(
     out: Path,
-    model: Model,
-    clips: Sequence[Clip] | Sequence[GivenTarget],
+    model: "Model",
+    clips: "Sequence[Clip] | Sequence[GivenTarget]",
     layers: Iterable[str],
     *,
     seed: Iterable[int] = (0,),
-    null: NullDistribution | None = None,
+    null: "NullDistribution | None" = None,
     overwrite: bool = False,
-    **synthesis: Unpack[SynthesisOptions],
+    **synthesis: "Unpack[SynthesisOptions]",
 ) -> None:
     """Fill a folder with metamers and print a table of them; see `synthesize_into`."""
+    from audiometamer.metamers.folder import FolderProgress, synthesize_into
+
     begin: list[FolderProgress] = []
     with tracked() as tracker:
 
@@ -158,7 +165,7 @@ def synthesize_and_print(
     click.echo(f"metamers, figures and records: {out}   list: {out / INDEX}")
 
 
-def _print_existing(out: Path, begin: FolderProgress) -> None:
+def _print_existing(out: Path, begin: "FolderProgress") -> None:
     """Print how many metamers existed before, and how many of these have a new verdict."""
     if begin.existing:
         click.echo(f"{begin.existing} of {begin.requested} metamers are in {out} already")
@@ -167,7 +174,7 @@ def _print_existing(out: Path, begin: FolderProgress) -> None:
         click.echo(f"{begin.rejudged} of them were judged again: {passed}")
 
 
-def _print_metamers(metamers: Sequence[Metamer]) -> None:
+def _print_metamers(metamers: "Sequence[Metamer]") -> None:
     measures = (Column(name, justify="right") for name in ("seed", "SNR (dB)", "ρ", "R²"))
     table = plain_table("clip", "layer", *measures, "verdict", "clip label", "metamer label", numbers=("steps", "seconds"))
     for m in metamers:
@@ -189,7 +196,7 @@ def _print_metamers(metamers: Sequence[Metamer]) -> None:
     click.echo(f"{judged - failed} of {judged} metamers passed their verdict" if judged else "no null distribution: no verdicts")
 
 
-def _print_classes(metamers: Sequence[Metamer]) -> None:
+def _print_classes(metamers: "Sequence[Metamer]") -> None:
     """Print the SNR and RMS error of each class of statistics, where there are some."""
     judged = [m.evidence for m in metamers if m.evidence.verdict.classes]
     if not judged:
@@ -208,14 +215,16 @@ def _print_classes(metamers: Sequence[Metamer]) -> None:
         )
 
 
-def _labels(evidence: Evidence, which: int) -> str:
+def _labels(evidence: "Evidence", which: int) -> str:
     """Labels of the clip (0) or the metamer (1) with their probabilities, over all tasks."""
     probable = {task: f" {pair[which]:.2f}" for task, pair in evidence.probabilities.items()}
     return ", ".join(pair[which] + probable.get(task, "") for task, pair in evidence.verdict.labels.items())
 
 
-def _print_vocabulary(model: Model) -> None:
+def _print_vocabulary(model: "Model") -> None:
     """Print the labels that the network chooses from, and the limits stated in its card."""
+    from audiometamer.metamers import hearing
+
     for task, names in hearing.vocabulary(model).items():
         click.echo(f"{model.name} knows {len(names)} labels of task {task}: {first_few(names, 20)}")
     for limit in [] if model.card is None else model.card.limits:

@@ -1,5 +1,6 @@
 """``audiometamer train``: train a recipe's network."""
 
+import os
 from pathlib import Path
 
 import click
@@ -8,10 +9,11 @@ from audiometamer.cli import options
 from audiometamer.cli.accuracy import print_card
 from audiometamer.cli.progress import tracked
 from audiometamer.models.cards import read_card
-from audiometamer.training.distributed import is_first_process
-from audiometamer.training.recipe import find_recipe, shipped_recipes
-from audiometamer.training.train import default_workers
-from audiometamer.training.train import train as train_model
+from audiometamer.training.recipe_files import find_recipe, shipped_recipes
+
+
+def _one_core_is_left() -> int:
+    return max((os.cpu_count() or 1) - 1, 1)
 
 
 @click.command(
@@ -25,7 +27,7 @@ from audiometamer.training.train import train as train_model
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    default=default_workers,
+    default=_one_core_is_left,
     show_default="cores minus one",
     help="Number of processes that prepare batches.",
 )
@@ -39,6 +41,9 @@ def train(recipe: str, data: tuple[str, ...], out: Path, device: str, workers: i
 
     After an interruption, rerun the same command to resume.
     """
+    from audiometamer.training.distributed import is_first_process
+    from audiometamer.training.train import train as train_model
+
     with tracked() as tracker:
         folder = train_model(
             find_recipe(recipe), data, out, device=device, workers=workers, cache=cache, progress=tracker, notify=click.echo

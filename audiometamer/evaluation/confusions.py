@@ -147,6 +147,8 @@ class _Comparison:
     @classmethod
     def of(cls, corpus: Corpus, judge: Judge, task: str | None) -> "_Comparison":
         judge.check()
+        if not judge.classes:
+            raise AudioMetamerError(f"{judge.model.name} measures statistics and names no words, so it has no confusions")
         _check_model(judge.model)
         _check_talkers(corpus, judge)
         if task is not None and task not in judge.classes:

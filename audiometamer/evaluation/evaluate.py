@@ -18,14 +18,15 @@ from audiometamer.evaluation.attacks import accuracy_under_attack, check_attacka
 from audiometamer.evaluation.collection import Collection, check_presentable, read_collection
 from audiometamer.evaluation.judging import ClipResponses, Judge, Logits, MetamerResponses, judge_clips, judge_metamers
 from audiometamer.evaluation.labels import TrueLabels, check_labels, read_labels
+from audiometamer.evaluation.statistics_judging import class_snrs, has_statistics
 from audiometamer.evaluation.table import OTHERS, EvaluationRow
 from audiometamer.io.files import atomic_write
 from audiometamer.io.names import check_distinct_paths, safe_name
 from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
-from audiometamer.models.loading import name_of_weights
 from audiometamer.models.model import Model
+from audiometamer.models.zoo import name_of_weights
 from audiometamer.statistics.arrays import FloatArray
 from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary
@@ -82,6 +83,7 @@ def evaluate(
           as judge ``(others)`` the mean of all judges but the generating model;
         - from the records of the metamers, the proportion ``passed`` and, by measured layer, ``snr_db``, ``pearson_r2`` and
           ``spearman_rho``, without infinite values;
+        - of a judge of statistics, ``snr_db`` by class, its measured layer;
         - ``rdm_correlation`` by measured layer of the judge: Spearman's correlation between the dissimilarities 1 − r
           (Kriegeskorte et al. 2008) of all pairs of clips and those of their metamers; the mean over seeds;
         - ``accuracy`` on clips by attack and radius.
@@ -117,6 +119,7 @@ def evaluate(
         for generator in collection.layers:
             metamers = judge_metamers(judge, collection, generator, clips.gains, advance)
             rows += run.recognition_rows(judge, generator, clips, metamers)
+            rows += run.statistics_rows(judge, generator, clips, metamers)
             if rdms is not None:
                 rows += run.rdm_rows(judge, generator, clips, metamers)
                 path = Path(rdms) / safe_name(judge.model.name) / f"{safe_name(generator)}.npz"
@@ -170,7 +173,9 @@ def _warn_of_unrelated_judges(judges: Sequence[Judge], collection: Collection) -
     """Warn of judges that share no label with any generating model: only their own labels can be compared."""
     generator_labels = {(task, label) for metamer in collection.metamers for task, label in metamer.labels.items()}
     for judge in judges:
-        if not any((task, label) in generator_labels for task, names in judge.classes.items() for label in names):
+        if judge.classes and not any(
+            (task, label) in generator_labels for task, names in judge.classes.items() for label in names
+        ):
             warnings.warn(
                 f"{judge.model.name} shares no label with the models that made the metamers: it is only compared with itself",
                 AudioMetamerWarning,
@@ -242,6 +247,19 @@ class _Run:
             values = np.concatenate([values for values, _ in kept])
             clips = [clip for _, clips in kept for clip in clips]
             yield from self._row(values, clips, judge=OTHERS, generator=generator, layer=layer, task=task, measure=measure)
+
+    def statistics_rows(
+        self, judge: Judge, generator: str, clips: ClipResponses, metamers: MetamerResponses
+    ) -> Iterator[EvaluationRow]:
+        """The SNR of each class of statistics of a generating model's metamers, by a model of statistics that judges others'."""
+        if not has_statistics(judge.model) or judge.model.name == generator:  # its own are in the records
+            return
+        own = [self.collection.metamers[i] for i in metamers.numbers]
+        for measured, values in class_snrs(judge.model, self.collection, metamers.numbers, clips.gains).items():
+            for layer in self.collection.layers[generator]:
+                at_layer = [k for k, metamer in enumerate(own) if metamer.layer == layer]
+                fields = {"judge": judge.model.name, "generator": generator, "layer": layer, "measured_layer": measured}
+                yield from self._row(values[at_layer], [own[k].clip for k in at_layer], measure="snr_db", **fields)
 
     def rdm_rows(self, judge: Judge, generator: str, clips: ClipResponses, metamers: MetamerResponses) -> Iterator[EvaluationRow]:
         """Correlation of the dissimilarities of clips and of metamers, by matched layer and the judge's layer."""

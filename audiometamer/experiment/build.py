@@ -12,13 +12,14 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.answer_list import AnswerList, answer_list, answer_problems, write_answers
 from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, read_available_stimuli
 from audiometamer.experiment.design import Conditions, Design, read_design
+from audiometamer.experiment.excerpts import exemplars_by_duration
 from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials, with_numbers, words_of
 from audiometamer.experiment.sounds import ExperimentSounds, Stimulus
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import problems_raised, raise_problems, toml_text
+from audiometamer.io.toml_files import error_context, problems_raised, raise_problems, toml_text
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import (
@@ -88,6 +89,9 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     requested = read_design(design)
     draws = keyed_draws(requested.seed, key)
     available, problems = read_available_stimuli(stimulus_set, design, requested)
+    if requested.excerpts is not None and not problems:
+        with error_context(design, "excerpts"):
+            available = exemplars_by_duration(available, requested.excerpts, stimulus_set)
     answers = answer_list(design, requested, available)
     problems += [*_word_problems(requested, available), *answer_problems(design, requested, available, answers)]
     raise_problems(design, problems)

@@ -86,6 +86,22 @@ class Catch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     trials: NonNegativeInt | None = None
 
 
+class Excerpts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Excerpts of textures, of which one differs from the others (McDermott, Schemitsch & Simoncelli 2013).
+
+    Parameters
+    ----------
+    task : {"texture discrimination", "exemplar discrimination"}
+        The odd one is of another texture than the two others, which are excerpts of one; or it is another excerpt of the texture
+        that the others are the same excerpt of.
+    durations : list of float
+        Durations of the excerpts in seconds, a condition each.
+    """
+
+    task: Literal["texture discrimination", "exemplar discrimination"]
+    durations: Annotated[list[Annotated[float, Meta(gt=0, le=60)]], Meta(min_length=1)]
+
+
 class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
     """An experiment whose trials are drawn beforehand.
 
@@ -96,6 +112,8 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         third, and so on, so that there are at most 400.
     balance : {"latin", "feather2023"}
         Assignment of words to conditions: a Latin square, or independent draws for each listener. Default "latin".
+    excerpts : Excerpts, optional
+        Excerpts of the metamers are compared with each other, in place of whole metamers with natural clips. Default: none.
     conditions, clips, answers, practice, demonstration, catch
         Tables of their own.
     title, listeners, seed, sounds, headphones, breaks, questions, texts, completion
@@ -110,6 +128,7 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
     practice: Practice = Practice()
     demonstration: Demonstration = Demonstration()
     catch: Catch = Catch()
+    excerpts: Excerpts | None = None
 
     @property
     def gates(self) -> dict[str, Gate]:
@@ -142,6 +161,9 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
         conditions, answers = self.conditions, self.answers
         for name in ("models", "layers", "seeds"):
             yield f"conditions.{name}", *check_unique(getattr(conditions, name) or [])
+        if self.excerpts is not None:
+            yield "excerpts", answers.kind == "odd-one-out", "it is for kind = 'odd-one-out'"
+            yield "excerpts.durations", *check_unique(self.excerpts.durations)
         yield "answers.alternatives", answers.alternatives is None or answers.kind == "choice", "it is for kind = 'choice'"
         yield "answers.pictures", answers.pictures is None or answers.kind == "choice", "it is for kind = 'choice'"
         yield "answers.model", answers.model is None or answers.list is None, "there is a list already; give one of them"

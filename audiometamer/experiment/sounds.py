@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, Condition, cell
 from audiometamer.experiment.design import Design
+from audiometamer.experiment.excerpts import drawn_excerpts
 from audiometamer.experiment.lists import PlannedTrial
 from audiometamer.io.draws import Draws
 from audiometamer.listening import folder as layout
 from audiometamer.listening.design import INTERVALS
 from audiometamer.listening.headphones import GAP_SECONDS
 from audiometamer.listening.trials import ConditionKey, KeyEntry, interval_order
-from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
+from audiometamer.signals.presentation import NOISE, Sound, Sounds, in_sequence, write_pcm
 
 
 class Stimulus(NamedTuple):
@@ -79,21 +80,38 @@ class ExperimentSounds:
 
     def write(self, folder: Path, stimulus_set: Path, draws: Draws) -> float:
         """Write every sound in the order of its name, and the noise that sets the level; returns the RMS of the sounds."""
-        files = {name: self._played(stimulus)[0] for stimulus, name in self.names.items()}
+        stimuli = {name: stimulus for stimulus, name in self.names.items()}
         settings = self.design.sounds.settings(self.design.seed)
-        sounds = Sounds(stimulus_set, settings, sorted({file for played in files.values() for file in played}), draws)
-        for name in sorted(files):
-            whole = in_sequence([sounds.read(file) for file in files[name]], GAP_SECONDS, settings)
+        files = {file for stimulus in self.names for file in self._played(stimulus)[0]}
+        sounds = Sounds(stimulus_set, settings, sorted(files), draws)
+        for name in sorted(stimuli):
+            whole = in_sequence(self._heard(stimuli[name], sounds, draws, name), GAP_SECONDS, settings)
             write_pcm(folder / f"{name}.wav", whole, settings, name=name, draws=draws)
         write_pcm(folder / f"{layout.CALIBRATION_NOISE}.wav", sounds.noise * sounds.rms, settings, name=NOISE, draws=draws)
         return sounds.rms
 
+    def _heard(self, stimulus: Stimulus, sounds: Sounds, draws: Draws, name: str) -> list[Sound]:
+        """The sounds that are played in sequence: files of the set, or excerpts of them."""
+        if self.design.excerpts is None:
+            return [sounds.read(file) for file in self._played(stimulus)[0]]
+        order, _ = interval_order(self.design.answers.kind, stimulus.arrangement)
+        generator = draws.generator(int.from_bytes(name.encode()), 1)
+        drawn = drawn_excerpts(
+            self.available, self.design.excerpts, sounds.stimulus_set, stimulus.clip, stimulus.condition, order, generator
+        )
+        return [sounds.read_excerpt(excerpt) for excerpt in drawn]
+
     def _played(self, stimulus: Stimulus) -> tuple[list[str], str]:
-        """The files of the set that are played in sequence; the right answer where natural clip and metamer are compared."""
+        """The files of the set that are played in sequence; the right answer where sounds are compared.
+
+        Of excerpts, it is the file of the exemplar.
+        """
         kind = self.design.answers.kind
         metamer = self.available.sound(stimulus.clip, stimulus.condition).file
         if kind not in INTERVALS:
             return [metamer], ""
-        pair = [self.available.sound(stimulus.clip, NATURAL_CONDITION).file, metamer]
         order, interval = interval_order(kind, stimulus.arrangement)
+        if self.design.excerpts is not None:
+            return [metamer], interval
+        pair = [self.available.sound(stimulus.clip, NATURAL_CONDITION).file, metamer]
         return [pair[k] for k in order], interval

@@ -1,4 +1,4 @@
-"""Fetch files, or members of tar archives, from a web server or the disk: interrupted and resumed, checked ever after."""
+"""Fetch files, or members of tar archives, from a web server or the disk: resumable, and checked by their hashes."""
 
 import hashlib
 import io
@@ -95,7 +95,7 @@ def fetch_members(
         Folder to write to; a name with folders becomes a path in it.
     sha256 : mapping of str to str, optional
         Known SHA-256 by name, which these members must have. Without one, the SHA-256 of the first fetch is recorded beside
-        the member, in ``<name>.sha256``, and must be the same ever after.
+        the member, in ``<name>.sha256``, and is checked every time after.
     progress : callable, optional
         Called with the fraction that is done, and a message.
     notify : callable, optional
@@ -211,7 +211,9 @@ class _Fetch:
                 in_order = sorted(found.items(), key=lambda each: each[1].offset)
                 self.pieces({path: self._piece(member) for path, member in in_order})
                 return
-            self.notify(f"{self.title}: the server sends no ranges, so that all is read up to the last wanted member")
+            self.notify(
+                f"{self.title}: the server cannot send parts of a file, so the archive is read up to the last file needed"
+            )
             left = dict(wanted)
             for member in walk:
                 if name := next((each for each in left if _is_called(member, each)), None):
@@ -307,7 +309,7 @@ def _is_called(member: Member, name: str) -> bool:
 
 
 def _not_found(name: str, archive: str) -> AudioMetamerError:
-    return AudioMetamerError(f"{archive} holds no member called {name}")
+    return AudioMetamerError(f"{archive} does not contain {name}")
 
 
 def _check_plain(member: Member, archive: str) -> None:
@@ -326,7 +328,7 @@ def _checked_name(name: str) -> str:
 def _check_space(folder: Path, needed: int, free: Callable[[Path], int]) -> None:
     if needed > (available := free(folder)):
         raise AudioMetamerError(
-            f"{folder} has room for {decimal(available)}, but {decimal(needed)} are to come; free some, or take another folder"
+            f"{folder} has {decimal(available)} free, but {decimal(needed)} are needed; free some, or choose another folder"
         )
 
 

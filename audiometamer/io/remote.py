@@ -309,7 +309,7 @@ class RemoteFile(io.RawIOBase):
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             return AudioMetamerError(f"{self.address}: there is no such file ({said}); has it moved?")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return AudioMetamerError(f"{self.address}: the server does not give it to everyone ({said})")
+            return AudioMetamerError(f"{self.address}: the server refused access ({said})")
         if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return AudioMetamerError(f"{self.address} changed while it was read: it has become shorter")
         return AudioMetamerError(f"{self.address}: the server answered {said}, not with the file")

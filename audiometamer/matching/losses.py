@@ -132,7 +132,7 @@ def relative_squared_error(activations: Activations, target: Activations) -> Ten
 
 
 def relative_fourth_power(activations: Activations, target: Activations) -> Tensor:
-    """(Σ (a − t)² / Σ t²)² of each example: in a mean over several layers or parts, the one matched worst counts most.
+    """(Σ (a − t)² / Σ t²)² of each example: in a sum over several layers or parts, the one matched worst counts most.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def relative_fourth_power(activations: Activations, target: Activations) -> Tens
 
 
 def by_part(loss: Loss, parts: Sequence[tuple[int, float]]) -> Loss:
-    """Make the weighted mean of a loss over the parts of a vector, so that a long part does not outweigh a short one.
+    """Make the weighted sum of a loss over the parts of a vector, so that a long part does not outweigh a short one.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def by_part(loss: Loss, parts: Sequence[tuple[int, float]]) -> Loss:
     def loss_by_part(activations: Activations, target: Activations) -> Tensor:
         a, t = (_rows(x).split(sizes, 1) for x in (activations, target))
         terms = [weight * loss(*pair) for weight, *pair in zip(weights, a, t, strict=True)]
-        return torch.stack(terms).sum(0) / len(terms)
+        return torch.stack(terms).sum(0)
 
     return loss_by_part
 

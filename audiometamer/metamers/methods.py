@@ -19,7 +19,7 @@ from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roo
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import StoppingRule, Stuck
 from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching
-from audiometamer.metamers.texture_methods import STEPS, TEXTURES, quasi_newton
+from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, quasi_newton
 from audiometamer.models.model import Model
 from audiometamer.networks.modulation import moment_loss
 
@@ -44,7 +44,7 @@ class Attempt:
         Loss to minimise. Default: the method's.
     gradient_clip : float
         Factor on the largest derivative of a cochleagram's compression: the less, the less the quiet parts of the target steer.
-        Default 1.
+        In networks of texture statistics, the largest derivative relative to that at a band's RMS. Default 1, which changes none.
     straight_through : bool
         Whether silent units that should be active count as zero, not by how far they are below it; see `losses.rectified`.
         Default False.
@@ -305,7 +305,14 @@ METHODS = {
 
 
 METHODS |= {
-    name: Method(name, STEPS, (Attempt("quasi-Newton", quasi_newton, stop=stop),), loss, description, expected_steps=700)
+    name: Method(
+        name,
+        STEPS,
+        (Attempt("quasi-Newton", quasi_newton, gradient_clip=GRADIENT_CLIP, stop=stop),),
+        loss,
+        description,
+        expected_steps=400,
+    )
     for name, (loss, stop, description) in TEXTURES.items()
 }
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.io.paths import printable
 from audiometamer.metamers.criteria import NullDistribution
+from audiometamer.metamers.verdicts import PAIRS
 from audiometamer.models.excerpts import Excerpt, find_excerpts, read_excerpts
 from audiometamer.models.model import Model
-
-PAIRS = 1_000_000  # at least, if there are enough sounds
 
 
 def null_of_sounds(

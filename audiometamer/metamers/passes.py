@@ -95,7 +95,7 @@ class Passes:
         return self._folded[layer]
 
     def to(self, layer: str, gradient_clip: float = 1.0) -> LayerPass:
-        """The forward pass to a layer, with a factor on the largest derivative of the cochleagram's compression."""
+        """The forward pass to a layer, with a factor on the largest derivative of the compression; see `Attempt`."""
         if (layer, gradient_clip) not in self._passes:
             model = self._clipped(self.folded(layer), gradient_clip)
             if self._compiled and model is self._model:
@@ -105,13 +105,16 @@ class Passes:
         return self._passes[layer, gradient_clip]
 
     def _clipped(self, model: Model, gradient_clip: float) -> Model:
-        """A copy whose cochleagram's compression has a smaller largest derivative, if it has one and can be copied."""
-        front_end = self._model.front_end
-        if gradient_clip == 1 or not isinstance(front_end, Cochleagram):
+        """A copy whose compression has a smaller largest derivative, if it has one and can be copied."""
+        front_end, in_network = self._model.front_end, hasattr(self._model.network, "clip_gradients")
+        if gradient_clip == 1 or not (in_network or isinstance(front_end, Cochleagram)):
             return model
         copy = shallow_copy(model)
         if copy is not model:
-            copy.front_end = front_end.with_gradient_clip(gradient_clip)
+            if isinstance(front_end, Cochleagram):
+                copy.front_end = front_end.with_gradient_clip(gradient_clip)
+            if in_network:
+                copy.network.clip_gradients(gradient_clip)
         return copy
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+PAIRS = 1_000_000  # random ones of a null distribution, at least, if there are enough sounds
 KEPT_DB, HALT_DB = 20.0, 30.0
 _MOST_DB = 100.0  # stands for an infinite SNR in averages
 

@@ -6,7 +6,7 @@ from .cards import Card as Card
 from .cards import read_card as read_card
 from .graphs import graph_model as graph_model
 from .loading import load_model as load_model
-from .loading import zoo as zoo
 from .model import Model as Model
 from .published_checkpoints import import_checkpoint as import_checkpoint
 from .recording import record as record
+from .zoo import zoo as zoo

@@ -10,14 +10,14 @@ from typing import Literal
 
 import msgspec
 import platformdirs
-import torch
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.paths import is_safe_relative_path
 from audiometamer.io.toml_files import read_toml
 from audiometamer.io.toml_problems import Problem
-from audiometamer.models.published_checkpoints import NETWORKS
-from audiometamer.networks.registry import make_network
+
+NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}  # classes
+ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
 
 _FILE = Path(__file__).with_name("published.toml")
 _NAME = re.compile(r"[a-z0-9]+/[a-z0-9-]+")
@@ -198,7 +198,7 @@ def published_entry(name: str) -> Published:
         return found
     nearest = difflib.get_close_matches(name, published(), n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise AudioMetamerError(f"nothing published is called {name!r}{hint}; `audiometamer published list` lists all")
+    raise AudioMetamerError(f"no published network or data set is called {name!r}{hint}; `audiometamer published list` lists all")
 
 
 def is_published(name: str) -> bool:
@@ -216,7 +216,7 @@ def published_folder(name: str) -> Path:
     """
     entry = published_entry(name)
     if entry.kind == "data":
-        raise AudioMetamerError(f"{name} is no model ({entry.what}): `audiometamer published get {name}` fetches it")
+        raise AudioMetamerError(f"{name} is not a model ({entry.what}): `audiometamer published get {name}` fetches it")
     if not entry.is_here:
         raise AudioMetamerError(
             f"{name} is not here yet: `audiometamer published get {name}` fetches it (in Python, "
@@ -290,6 +290,10 @@ def _data(name: str, data: _Data, read: _Registry) -> Published:
 @cache
 def _numbers(network: str, classes: tuple[tuple[str, int], ...]) -> int:
     """Number of values in a network's state dict, which is built without memory for them."""
+    import torch
+
+    from audiometamer.networks.registry import make_network
+
     outputs = dict(classes)
     with torch.device("meta"):
         made = make_network(NETWORKS[network], next(iter(outputs.values())) if len(outputs) == 1 else outputs)

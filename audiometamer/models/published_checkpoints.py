@@ -15,11 +15,9 @@ from audiometamer.io.files import atomic_folder
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.models.checkpoints import read_checkpoint
 from audiometamer.models.model_folder import model_with_weights, save_weights
+from audiometamer.models.published import ALIASES, NETWORKS
 from audiometamer.models.state_dicts import network_state
 from audiometamer.networks.registry import make_network
-
-NETWORKS = {"cochcnn9": "CochCNN9", "cochresnet50": "CochResNet50", "spectemp": "SpecTemp"}
-ALIASES = {"kell2018": "cochcnn9", "resnet50": "cochresnet50", "spectemp_filts_time_average_coch1": "spectemp"}  # published
 
 _DROPPED = re.compile(r"preproc|full_rep|\.all_Hts$")  # front ends and filters, which are rebuilt
 _READ_OUT = re.compile(r"(?:classification|fc)(\.(?P<task>.+))?\.weight")

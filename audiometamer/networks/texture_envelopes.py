@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from audiometamer.networks.texture_filters import decimation_filter
 
 EXPONENT = 0.3
-# The derivative of the power falls again below this envelope, 100 dB below the published RMS of 0.01: at 0 it would be infinite.
+# The derivative of the power falls again at least below this envelope, 100 dB below the published RMS of 0.01: at 0 it would be
+# infinite.
 _KNEE = 1e-7
 _CHUNK = 2**18  # samples of all bands that are computed at once on a CPU
 
@@ -20,12 +21,14 @@ class PowerEnvelopes(torch.autograd.Function):
     """|a|^0.3 of analytic bands, low-pass filtered and decimated; one Fourier transform for each band there and back.
 
     Takes the spectra of real signals [shape=(batch, bins)], the bands' one-sided gains [shape=(bands, bins)], the number of
-    samples, the decimation's filter as `filter_blocks` gives it, and whether it is circular. Returns
-    [shape=(batch, bands, samples // factor)].
+    samples, the decimation's filter as `filter_blocks` gives it, whether it is circular, and the magnitude, relative to each
+    band's RMS, below which the derivative of the power falls again. Returns [shape=(batch, bands, samples // factor)].
     """
 
     @staticmethod
-    def forward(ctx: Any, spectra: Tensor, gains: Tensor, n_samples: int, taps: Tensor, circular: bool) -> Tensor:
+    def forward(
+        ctx: Any, spectra: Tensor, gains: Tensor, n_samples: int, taps: Tensor, circular: bool, knee: float = 0.0
+    ) -> Tensor:
         frames, slopes = [], []
         for rows in gains.split(_rows(spectra, n_samples)):
             bands = torch.fft.ifft(spectra[:, None] * rows, n=n_samples)
@@ -33,7 +36,8 @@ class PowerEnvelopes(torch.autograd.Function):
             compressed = power.log().mul_(EXPONENT / 2).exp_()  # faster than the power, and 0 at 0
             frames.append(decimated(compressed, taps, circular=circular))
             # d|a|^0.3 = 0.3 |a|^0.3 / |a|² · Re(a* da)
-            slopes.append(bands.mul_(compressed.div_(power.clamp_(min=_KNEE**2)).mul_(EXPONENT)))
+            least = (knee**2 * power.mean(-1, keepdim=True)).clamp_(min=_KNEE**2)
+            slopes.append(bands.mul_(compressed.div_(power.maximum(least)).mul_(EXPONENT)))
         ctx.save_for_backward(gains, taps, *slopes)
         ctx.save_for_forward(gains, taps, *slopes)
         ctx.n_samples, ctx.circular = n_samples, circular
@@ -58,7 +62,7 @@ class PowerEnvelopes(torch.autograd.Function):
         for rows, slope, gradient in zip(gains.split(size), slopes, gradients[0].split(size, 1), strict=True):
             spectra = torch.fft.fft(slope * _spread(gradient, taps, circular=ctx.circular), norm="forward")[..., : gains.shape[1]]
             total = total + torch.einsum("brk,rk->bk", spectra, rows.to(spectra.dtype))
-        return total, None, None, None, None
+        return total, None, None, None, None, None
 
 
 def _rows(spectra: Tensor, n_samples: int) -> int:

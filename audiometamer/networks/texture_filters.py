@@ -120,11 +120,21 @@ def _cosines(distance: FloatArray, below: FloatArray, above: FloatArray) -> Floa
 
 def _too_short(n_frames: int, rate: float, highest: float) -> str:
     """Message for a sound without an FFT bin in the lowest filter, which ends at `highest` Hz."""
-    needed = (math.floor(10 / highest) + 1) / 10
     return (
         f"a sound of {n_frames / rate:g} s is too short for the lowest modulation filter, which ends at {highest:g} Hz: give at "
-        f"least {needed:.1f} s"
+        f"least {needed_seconds(highest):.1f} s"
     )
+
+
+def needed_seconds(highest: float = 0.75) -> float:
+    """Least duration, in tenths of a second, that has an FFT bin below a frequency in Hz.
+
+    Parameters
+    ----------
+    highest : float
+        Default 0.75, where the lowest filter of modulation power ends.
+    """
+    return (math.floor(10 / highest) + 1) / 10
 
 
 def decimation_filter(factor: int) -> FloatArray:

@@ -39,13 +39,15 @@ def envelope_moments(envelopes: Tensor, window: Tensor) -> dict[str, Tensor]:
     }
 
 
-def correlation(bands: Tensor, window: Tensor) -> Tensor:
+def correlation(bands: Tensor, window: Tensor, *, local: bool = False) -> Tensor:
     """Correlations between bands [shape=(..., bands, frames)], [shape=(..., bands, bands)].
 
-    Means and standard deviations ignore the window, as published, so that under one the diagonal is not 1.
+    Means and standard deviations ignore the window, as published, so that under one the diagonal is not 1; unless they are
+    `local`, those under the window.
     """
-    centered = bands - bands.mean(-1, keepdim=True)
-    standardised = _ratio(centered, _root(centered.square().mean(-1, keepdim=True)))
+    weights = window if local else torch.full_like(window, 1 / len(window))
+    centered = bands - (bands @ weights)[..., None]
+    standardised = _ratio(centered, _root(centered.square() @ weights)[..., None])
     return (standardised * window) @ standardised.transpose(-1, -2)
 
 

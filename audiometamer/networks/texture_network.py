@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.texture_edits import Edits
+from audiometamer.networks.texture_segments import Segments
 from audiometamer.networks.texture_statistics import TextureStatistics
 
 # Distances between the bands whose correlations are imposed (McDermott & Simoncelli 2011, toolbox), at overcompleteness 1.
@@ -36,9 +38,9 @@ class Imposed(nn.Module):
             for name, offsets in _OFFSETS.items()
         }
 
-    def forward(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Classes [shape=(batch, bands, ...)] to vectors [shape=(batch, entries)]."""
-        return {name: self._chosen(name, values).flatten(1) for name, values in found.items()}
+    def forward(self, segments: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Classes [shape=(batch, bands, ...)] of each segment to vectors [shape=(batch, segments · entries)]."""
+        return {name: torch.cat([self._chosen(name, found[name]).flatten(1) for found in segments], 1) for name in segments[0]}
 
     def _chosen(self, name: str, values: Tensor) -> Tensor:
         if name not in self.pairs:
@@ -73,6 +75,8 @@ class TextureNetwork(nn.Module):
         Weights of classes in the loss of ``statistics``. Default: 1 for each.
     edits : Edits, optional
         What is changed in the statistics of natural sounds. Default: bands of low variance, as published.
+    segments : Segments, optional
+        Segments with statistics of their own; a class has those of all of them, one after the other. Default: none.
     target_window : str or sequence of float
         Window of the targets; see `TextureStatistics`. Default "ramps".
     edges : {"zero", "circular"}
@@ -103,6 +107,7 @@ class TextureNetwork(nn.Module):
         without: Sequence[str] = (),
         weights: Mapping[str, float] | None = None,
         edits: Edits | None = None,
+        segments: Segments | None = None,
         target_window: str | Sequence[float] = "ramps",
         edges: Literal["zero", "circular"] = "circular",
         **options: Any,
@@ -119,7 +124,7 @@ class TextureNetwork(nn.Module):
         self.imposed = Imposed(self.measure.n_bands, overcompleteness=self.measure.overcompleteness)
         self.all_classes = _Concatenated()
         self.layers = {name: f"imposed[{name}]" for name in self.classes} | {ALL: "all_classes"}
-        self.edits, self.weights = edits or Edits(), dict(weights or {})
+        self.edits, self.weights, self.segments = edits or Edits(), dict(weights or {}), segments
         if unknown := [name for name in self.weights if name not in self.classes]:
             raise AudioMetamerError(f"{unknown[0]!r} has a weight and is not imposed; classes are {', '.join(self.classes)}")
         if wrong := [name for name, weight in self.weights.items() if not 0 <= weight < float("inf")]:
@@ -129,33 +134,92 @@ class TextureNetwork(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """All imposed statistics of waveforms [shape=(batch, samples)], [shape=(batch, 1, entries)]."""
-        vector: Tensor = self.all_classes(self.imposed(self.measure(waveforms)))
+        found = [self.measure(waveforms)] if self.segments is None else self._by_segment(self.measure, waveforms)
+        vector: Tensor = self.all_classes(self.imposed(found))
         return vector[:, None]  # not two-dimensional: statistics are no logits
 
+    def clip_gradients(self, factor: float) -> None:
+        """Limit the derivative of the compression, for steps of a synthesis; see `TextureStatistics`."""
+        self.measure.gradient_clip = factor
+
+    def _by_segment(self, measure: TextureStatistics, waveforms: Tensor) -> list[dict[str, Tensor]]:
+        return measure.of_segments(waveforms, self._windows(waveforms.shape[-1] // measure.factor))
+
+    def _windows(self, n_frames: int) -> Tensor:
+        """Weights of the frames in each segment, [shape=(segments, frames)]."""
+        if self.segments is None:
+            return torch.ones(1, n_frames, dtype=torch.float64)
+        return torch.from_numpy(self.segments.windows(n_frames, self.measure.envelope_rate))
+
     def targets(self, waveforms: Tensor) -> dict[str, Tensor]:
-        """The statistics that match natural sounds [shape=(batch, samples)], by layer.
+        """The statistics that match natural sounds [shape=(batch, samples)], by layer."""
+        if self.segments is None:
+            return self.as_layers([self.of_whole(waveforms)])
+        natural = self._natural[0]
+        return self.as_layers([self.edits(found, natural) for found in self._by_segment(natural, waveforms)])
+
+    def of_whole(self, waveforms: Tensor) -> dict[str, Tensor]:
+        """The statistics of natural sounds [shape=(batch, samples)] by class, edited.
 
         Sounds that are repetitions of one are measured over one of them: the ramps of the window fall on its ends.
         """
         natural = self._natural[0]
-        period = _period(waveforms, self.measure.factor)
-        edited = self.edits(natural(waveforms[:, :period]), natural)
-        classes = self.imposed({name: edited[name] for name in self.classes})
+        return self.edits(natural(waveforms[:, : _period(waveforms, self.measure.factor)]), natural)
+
+    def in_time(self, given: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+        """Statistics of each segment from given ones: one each, or interpolated along a gradient; see `Segments.mixtures`.
+
+        Raises
+        ------
+        AudioMetamerError
+            If there are more or fewer than this network has segments.
+        """
+        if self.segments is None and len(given) > 1:
+            raise AudioMetamerError(
+                f"statistics are for {len(given)} segments, and the model has none: name it with them, as in "
+                "texture:toolbox/step_at=2.5 or texture:toolbox/gradient=6"
+            )
+        mixtures = np.ones((1, 1)) if self.segments is None else self.segments.mixtures(len(given))
+        return [
+            {
+                name: sum((share * each[name] for share, each in zip(row, given, strict=True)), torch.zeros(()))
+                for name in given[0]
+            }
+            for row in mixtures.tolist()
+        ]
+
+    def as_layers(self, segments: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Statistics of each segment, by class [shape=(batch, bands, ...)], as the activations of layers."""
+        classes = self.imposed([{name: found[name] for name in self.classes} for found in segments])
         return classes | {ALL: torch.cat(list(classes.values()), 1)}
 
     def start(self, noise: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Noise [shape=(batch, samples)] whose bands have the variances of the targets, as far as these have any."""
         by_class = {name: values for layer, whole in targets.items() for name, values in self.split(layer, whole)}
-        return self.measure.shaped(noise, by_class[_VARIANCE]) if _VARIANCE in by_class else noise
+        if _VARIANCE not in by_class:
+            return noise
+        windows = self._windows(noise.shape[-1] // self.measure.factor).to(noise).repeat_interleave(self.measure.factor, 1)
+        variances = by_class[_VARIANCE].unflatten(1, (len(windows), -1)).unbind(1)
+        shaped = [window * self.measure.shaped(noise, wanted) for window, wanted in zip(windows, variances, strict=True)]
+        return torch.stack(shaped).sum(0)
 
     def terms(self, layer: str) -> dict[str, tuple[int, float]] | None:
-        """Number of values and weight in the loss of each class in a layer, in its order; None for a single class."""
-        if layer != ALL:
+        """Number of values and weight in the loss of each class in each segment of a layer, in order; None if it is but one."""
+        if layer != ALL and self.segments is None:
             return None
-        return {name: (size, self.weights.get(name, 1.0)) for name, size in self.sizes().items()}
+        names = self.classes if layer == ALL else (layer,)
+        return {
+            part: (self.sizes()[name] // self._n_segments, self.weights.get(name, 1.0))
+            for name in names
+            for part in self._parts(name)
+        }
+
+    def _parts(self, name: str) -> list[str]:
+        """Names of a class in each segment."""
+        return [name] if self.segments is None else [f"{name}, segment {k + 1}" for k in range(self._n_segments)]
 
     def matches(self, targets: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-        """SNR in dB and RMS error of each class in some layers of one sound.
+        """SNR in dB and RMS error of each class, in each segment, in some layers of one sound.
 
         As published (McDermott & Simoncelli 2011, toolbox), over the bands whose variance in the target is within 30 dB of the
         largest, and, of correlations, over the imposed pairs of each such band with any other.
@@ -166,13 +230,21 @@ class TextureNetwork(nn.Module):
             By layer.
         """
         wanted, values = (
-            {name: part.double() for layer, whole in side.items() for name, part in self.split(layer, whole)}
+            {
+                name: part.double().unflatten(0, (self._n_segments, -1))
+                for layer, whole in side.items()
+                for name, part in self.split(layer, whole)
+            }
             for side in (targets, found)
         )
-        kept = torch.ones(self.measure.n_bands, dtype=torch.float64)
+        kept = torch.ones(self._n_segments, self.measure.n_bands, dtype=torch.float64)
         if _VARIANCE in wanted:
-            kept = (wanted[_VARIANCE] > wanted[_VARIANCE].max() / _FAINTEST).double().cpu()
-        return {name: self._match(name, wanted[name], values[name], kept) for name in wanted}
+            kept = (wanted[_VARIANCE] > wanted[_VARIANCE].amax(1, keepdim=True) / _FAINTEST).double().cpu()
+        return {
+            part: self._match(name, *rows)
+            for name in wanted
+            for part, *rows in zip(self._parts(name), wanted[name], values[name], kept, strict=True)
+        }
 
     def _match(self, name: str, wanted: Tensor, found: Tensor, kept: Tensor) -> tuple[float, float]:
         counts = kept[self.imposed.bands(name, len(wanted))].mean(1).to(wanted)
@@ -197,13 +269,17 @@ class TextureNetwork(nn.Module):
             begin += size
 
     def sizes(self) -> dict[str, int]:
-        """Number of imposed statistics by class."""
+        """Number of imposed statistics by class, over all segments."""
         bands, pairs = self.measure.n_bands, self.imposed.pairs
         each = {
             "envelope_correlation": len(pairs["envelope_correlation"]), "modulation_power": 20 * bands,
             "modulation_c1": 6 * len(pairs["modulation_c1"]), "modulation_c2": 12 * bands, "envelope_autocorrelation": 23 * bands,
         }  # fmt: skip
-        return {name: each.get(name, bands) for name in self.classes}
+        return {name: each.get(name, bands) * self._n_segments for name in self.classes}
+
+    @property
+    def _n_segments(self) -> int:
+        return 1 if self.segments is None else len(self.segments)
 
 
 def _period(waveforms: Tensor, step: int) -> int:

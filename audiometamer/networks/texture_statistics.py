@@ -60,6 +60,12 @@ class TextureStatistics(nn.Module):
         Weight of the frames: all equal; a ramp of about a second at both ends (the toolbox's measurement default); or one weight
         for each frame. Default "ones", as for circular synthesis.
 
+    Attributes
+    ----------
+    gradient_clip : float or None
+        Largest derivative of the power compression relative to that at a band's RMS; None does not limit it. The gradient is then
+        not the true one: the dips of an envelope, which steer most of that and change at the smallest steps, count less.
+
     Raises
     ------
     AudioMetamerError
@@ -115,6 +121,7 @@ class TextureStatistics(nn.Module):
             "n_filters": n_filters, "limits": tuple(limits), "overcompleteness": overcompleteness, "scale": scale,
         }  # fmt: skip
         self.compression, self.edges = compression, edges
+        self.gradient_clip: float | None = None
         self.window = window if isinstance(window, str) else torch.as_tensor(window, dtype=torch.float64)
 
     @classmethod
@@ -199,7 +206,8 @@ class TextureStatistics(nn.Module):
         gains, taps = measures.one_sided(gains, n_samples), filter_blocks(self.factor).to(gains)
         circular = self.edges == "circular"
         if self.compression == "power" and self.compress_first:
-            frames: Tensor = PowerEnvelopes.apply(spectra, gains, n_samples, taps, circular)
+            knee = 0.0 if self.gradient_clip is None else self.gradient_clip ** (-1 / (1 - EXPONENT))
+            frames: Tensor = PowerEnvelopes.apply(spectra, gains, n_samples, taps, circular, knee)
             return frames.clamp(min=0)
         envelopes = measures.magnitude(torch.fft.ifft(spectra[:, None] * gains, n=n_samples))
         if self.compress_first:
@@ -233,29 +241,68 @@ class TextureStatistics(nn.Module):
     def of_envelopes(self, envelopes: Tensor) -> dict[str, Tensor]:
         """Statistics by class of envelopes [shape=(batch, bands, frames)]; all but ``subband_variance``."""
         window = self.weights(envelopes.shape[-1]).to(envelopes)
-        found = measures.envelope_moments(envelopes, window)
-        if "envelope_correlation" in self.classes:
-            found["envelope_correlation"] = measures.correlation(envelopes, window)
-        spectra = torch.fft.rfft(envelopes)
-        return found | self._of_modulations(envelopes, spectra, window)
+        return self._under(window, envelopes, self.modulations(envelopes))
 
-    def _of_modulations(self, envelopes: Tensor, spectra: Tensor, window: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+    def of_segments(self, waveforms: Tensor, windows: Tensor) -> list[dict[str, Tensor]]:
+        """Statistics by class of parts of waveforms [shape=(batch, samples)], as `forward` gives them of the whole.
+
+        Bands are filtered as a whole, modulation bands after the mean of each segment is taken off, which would ring from one
+        into the next. Under each window everything is measured by itself: unlike the published correlations, its means and
+        standard deviations too, and also the variance of cochlear bands.
+
+        Parameters
+        ----------
+        waveforms : Tensor [shape=(batch, samples)]
+        windows : Tensor [shape=(segments, frames)]
+            Weights of the frames in each segment.
+        """
+        n_samples = self._checked_length(waveforms)
+        spectra, gains = torch.fft.rfft(waveforms), self._gains(n_samples, waveforms)
+        envelopes = self._envelopes(spectra, gains, n_samples)
+        windows = windows.to(envelopes)
+        averaging = windows / windows.sum(1, keepdim=True)
+        means = envelopes @ averaging.T @ (windows / windows.sum(0).clamp(min=torch.finfo(windows.dtype).tiny))
+        bands = self.modulations(envelopes - means)
+        segments = []
+        for window in averaging:
+            found = self._under(window, envelopes, bands, local=True)
+            if "subband_variance" in self.classes:
+                part = torch.fft.rfft(waveforms * (window * len(window)).repeat_interleave(self.factor).sqrt())
+                found["subband_variance"] = measures.variance(part, gains, n_samples)
+            segments.append({name: found[name] for name in self.classes})
+        return segments
+
+    def modulations(self, envelopes: Tensor) -> dict[str, Tensor]:
+        """What modulation filters make of envelopes [shape=(batch, bands, frames)], by the class that is measured there."""
+        spectra, bands = torch.fft.rfft(envelopes), {}
         n_frames, rate = envelopes.shape[-1], self.envelope_rate
         if "modulation_power" in self.classes:
             gains = _modulation(n_frames, rate, self.modulation_scale).to(envelopes)
-            modulations = measures.filtered(spectra, gains, n_frames)
-            found["modulation_power"] = measures.modulation_power(modulations, envelopes, window)
+            bands["modulation_power"] = measures.filtered(spectra, gains, n_frames)
         if "modulation_c1" in self.classes:
             gains = _correlated(n_frames, rate, self.modulation_scale).to(envelopes)
-            by_filter = measures.filtered(spectra, gains, n_frames).transpose(1, 2)
-            found["modulation_c1"] = measures.correlation(by_filter, window).movedim(1, -1)
+            bands["modulation_c1"] = measures.filtered(spectra, gains, n_frames).transpose(1, 2)
         if "modulation_c2" in self.classes:
-            octaves = measures.analytic(spectra, _octaves(n_frames, rate).to(envelopes), n_frames)
-            found["modulation_c2"] = measures.phase_correlation(octaves[:, :, :-1], octaves[:, :, 1:], window)
+            bands["modulation_c2"] = measures.analytic(spectra, _octaves(n_frames, rate).to(envelopes), n_frames)
         if "envelope_autocorrelation" in self.classes:
-            gains = _lags(n_frames, rate).to(envelopes)
-            found["envelope_autocorrelation"] = measures.autocorrelation(spectra, gains, window)
+            bands["envelope_autocorrelation"] = spectra
+        return bands
+
+    def _under(self, window: Tensor, envelopes: Tensor, bands: Mapping[str, Tensor], *, local: bool = False) -> dict[str, Tensor]:
+        """Statistics of envelopes and modulation bands under a window [shape=(frames,)] with a sum of 1."""
+        found = measures.envelope_moments(envelopes, window)
+        if "envelope_correlation" in self.classes:
+            found["envelope_correlation"] = measures.correlation(envelopes, window, local=local)
+        if "modulation_power" in bands:
+            found["modulation_power"] = measures.modulation_power(bands["modulation_power"], envelopes, window)
+        if "modulation_c1" in bands:
+            found["modulation_c1"] = measures.correlation(bands["modulation_c1"], window, local=local).movedim(1, -1)
+        if "modulation_c2" in bands:
+            octaves = bands["modulation_c2"]
+            found["modulation_c2"] = measures.phase_correlation(octaves[:, :, :-1], octaves[:, :, 1:], window)
+        if "envelope_autocorrelation" in bands:
+            gains = _lags(len(window), self.envelope_rate).to(envelopes)
+            found["envelope_autocorrelation"] = measures.autocorrelation(bands["envelope_autocorrelation"], gains, window)
         return found
 
     def histograms(self, waveforms: Tensor, *, fixed: bool = False) -> dict[str, tuple[Tensor, Tensor]]:

@@ -15,8 +15,9 @@ from audiometamer.metamers.benchmark import machine
 from audiometamer.metamers.criteria import NullDistribution, snr_db
 from audiometamer.metamers.evidence import versions
 from audiometamer.metamers.methods import METHODS, Method
-from audiometamer.metamers.null_sounds import PAIRS, null_of_sounds
+from audiometamer.metamers.null_sounds import null_of_sounds
 from audiometamer.metamers.synthesis import synthesize
+from audiometamer.metamers.verdicts import PAIRS
 from audiometamer.models.checking import check_model
 from audiometamer.models.excerpts import find_excerpts, read_excerpts
 from audiometamer.models.model import Model
@@ -221,8 +222,8 @@ def _accuracy(
 def _at_chance(accuracy: Sequence[Accuracy]) -> list[str]:
     """What a wrong order of the labels looks like."""
     return [
-        f"{a.task} ({a.split}): {a.score.correct} of {a.score.clips} correct is no more than guessing among the classes gives: "
-        "are the labels those of this network, in its order?"
+        f"{a.task} ({a.split}): {a.score.correct} of {a.score.clips} correct is at chance level, as happens when the labels are "
+        "in the wrong order: does the label file belong to this network?"
         for a in accuracy
         if a.chance is not None and a.score.interval_95[0] <= a.chance
     ]

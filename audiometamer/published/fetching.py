@@ -4,17 +4,19 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from audiometamer.errors import AudioMetamerError, first_few
-from audiometamer.io.archives import fetch_file, fetch_members, is_called
+from audiometamer.io.archives import LocalFile, fetch_file, fetch_members, is_called
 from audiometamer.io.callbacks import Notify, Progress, silent
-from audiometamer.io.files import atomic_folder, make_folder
+from audiometamer.io.files import atomic_folder, is_temporary, make_folder, temporary_path
 from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
+from audiometamer.io.tar_headers import members_from
 from audiometamer.models.published import Published, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
 from audiometamer.published.listeners import published_listeners
@@ -42,7 +44,8 @@ def get(
     name : str
         Such as ``feather2023/cochresnet50``; see `audiometamer.models.published.published`.
     sources : sequence of path
-        Archives, folders they were unpacked into, or single files to take it from instead of the internet. Default: none.
+        Archives, folders they were unpacked into, or single files, to take it from. Nothing then comes from the internet.
+        Default: none.
     trust : bool
         Whether a checkpoint may run code of its own while it is read; see `import_checkpoint`. Default False.
     progress : callable
@@ -86,11 +89,9 @@ def get_all(
     entries = [published_entry(name) for name in names]
     originals = [published()[each.original] for each in entries]
     labels = [published()[label] for each in originals for label in each.labels]
-    try:
-        make_folder(published_home())
-    except OSError as error:
-        raise AudioMetamerError(f"could not write into {published_home()}: {error.strerror}") from error
-    with file_lock(published_home() / ".lock"):
+    if missing := [source for source in map(Path, sources) if not source.exists()]:
+        raise AudioMetamerError(f"{missing[0]} does not exist; it should be an archive, a folder or a file")
+    with _held():
         wanted = {each.name: each for each in (*labels, *originals) if not each.is_here}
         by_address = sorted(wanted.values(), key=lambda each: (each.kind != "data", each.address))
         groups = [list(group) for _, group in groupby(by_address, key=lambda each: each.address)]
@@ -98,8 +99,18 @@ def get_all(
             for entry, file in zip(together, _fetched(together, [*map(Path, sources)], share, notify), strict=True):
                 for line in _converted(entry, file, trust=trust):
                     notify(f"{entry.name}: {line}")
-                notify(f"{entry.name} is in {entry.folder}")
     return {each.name: each.folder for each in entries}
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """The folder of what has been fetched, in which one process at a time adds or removes."""
+    try:
+        make_folder(published_home())
+    except OSError as error:
+        raise AudioMetamerError(f"could not write into {published_home()}: {error.strerror}") from error
+    with file_lock(published_home() / ".lock"):
+        yield
 
 
 def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterator[Progress]:
@@ -116,10 +127,10 @@ def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterat
 
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
     """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
-    folder = published_home() / "downloads" / PurePosixPath(urlsplit(entries[0].address).path).stem
+    folder = _downloads() / PurePosixPath(urlsplit(entries[0].address).path).stem
     if entries[0].files:
         return [_several_files(entry, sources, folder, progress, notify) for entry in entries]
-    files = {each.member: file for each in entries if (file := _single_file(each, sources))}
+    files = {each.member: file for each in entries if (file := _given(each.member, sources))}
     hashes = {each.member: each.sha256 for each in entries if each.sha256}
     for member, file in files.items():
         fetch_file(file, folder / member, sha256=hashes.get(member), progress=progress, notify=notify)
@@ -133,53 +144,60 @@ def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Pr
     return [folder / each.member for each in entries]
 
 
-def _several_files(entry: Published, sources: Iterable[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
-    """The folder with the files of an entry: one of the sources, or where they are fetched to."""
-    names = {PurePosixPath(file).name for file in entry.files}
-    for source in sources:
-        if source.is_dir() and any(file.name in names for file in source.rglob("*")):
-            return source
-    for k, (file, sha256) in enumerate(entry.files.items()):
-        fetch_file(f"{entry.address}/{file}", folder / file, sha256=sha256, notify=notify)
-        progress((k + 1) / len(entry.files), file)
+def _several_files(entry: Published, sources: Sequence[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
+    """The folder that the files of an entry are copied to from the sources, or fetched to."""
+    found: dict[str, str | Path] = {}
+    for file in entry.files:
+        given = _given(PurePosixPath(file).name, sources)
+        if sources and given is None:
+            raise _not_given(entry, PurePosixPath(file).name, sources)
+        found[file] = given or f"{entry.address}/{file}"
+    for k, (file, source) in enumerate(found.items()):
+        fetch_file(source, folder / file, sha256=entry.files[file], notify=notify)
+        progress((k + 1) / len(found), file)
     return folder
 
 
-def _single_file(entry: Published, sources: Iterable[Path]) -> Path | None:
-    """The file itself among the sources, or in a folder among them."""
-    name = PurePosixPath(entry.member).name
-    files = (file for source in sources for file in (sorted(source.rglob(name)) if source.is_dir() else [source]))
-    return next((file for file in files if is_called(file.as_posix(), entry.member) and file.is_file()), None)
+def _given(name: str, sources: Iterable[Path]) -> Path | None:
+    """The file of this name, or end of a path, among the sources or in a folder among them."""
+    base = PurePosixPath(name).name
+    files = (file for source in sources for file in (sorted(source.rglob(base)) if source.is_dir() else [source]))
+    return next((file for file in files if is_called(file.as_posix(), name) and file.is_file()), None)
 
 
 def _source(entry: Published, sources: Sequence[Path]) -> str | Path:
-    """Where to take an entry from: the archive among the sources that holds it, or its address."""
-    if missing := [source for source in sources if not source.exists()]:
-        raise AudioMetamerError(f"{missing[0]} does not exist; --from takes an archive, a folder or a file")
+    """Where to take an entry from: the archive among the sources that holds it, or without sources its address."""
+    if not sources:
+        return entry.address
     archives = [source for source in sources if source.is_file() and tarfile.is_tarfile(source)]
-    if (archive := next((each for each in archives if _holds(each, entry.member)), None)) is not None:
-        return archive
-    if sources and entry.in_archive:
-        given = first_few([str(source) for source in sources])
-        raise AudioMetamerError(f"{given} holds no {entry.member}, which {entry.name} is made from")
-    return entry.address
+    if (archive := next((each for each in archives if _holds(each, entry.member)), None)) is None:
+        raise _not_given(entry, entry.member, sources)
+    return archive
 
 
 def _holds(archive: Path, member: str) -> bool:
-    with tarfile.open(archive) as opened:
-        return any(is_called(each.name, member) for each in opened)
+    with LocalFile(archive) as file:
+        return any(is_called(each.name, member) for each in members_from(file, 0, str(archive)))
+
+
+def _not_given(entry: Published, file: str, sources: Sequence[Path]) -> AudioMetamerError:
+    given = first_few([str(source) for source in sources])
+    return AudioMetamerError(
+        f"{given} does not contain {file}, which {entry.name} is made from; where there is internet, `audiometamer published get "
+        f"{entry.name}` fetches it from {entry.address}"
+    )
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
-    """Make the folder of an entry from its file, which is deleted, or from a folder; return lines for the user."""
+    """Make the folder of an entry from its file or the folder of its files, which are deleted; return lines for the user."""
     lines: list[str] = []
     if entry.kind == "data":
         with atomic_folder(entry.folder) as folder:
             lines = _CONVERTERS.get(entry.name, _kept)(file, folder)
     else:
         _import(entry, file, trust=trust)
-    if file.is_file():
-        file.unlink()
+    for each in [file] if file.is_file() else _files([file]):
+        each.unlink()
     return lines
 
 
@@ -231,7 +249,7 @@ def _limits(entry: Published) -> list[str]:
 
 
 def sizes(names: Iterable[str] | None = None) -> dict[str, int]:
-    """Bytes on this computer by name; unfinished downloads are called ``downloads``.
+    """Bytes on this computer by name; what interrupted work has left is called ``unfinished``.
 
     Parameters
     ----------
@@ -253,40 +271,54 @@ def clean(names: Iterable[str] | None = None) -> int:
     Parameters
     ----------
     names : iterable of str, optional
-        Default: all that is here, and unfinished downloads.
+        Default: all that is here, and what interrupted work has left. A permuted control is removed with its original, from
+        which it is made whenever it is loaded.
 
     Returns
     -------
     int
-        Bytes that are free again.
+        Number of bytes freed.
 
     Raises
     ------
     AudioMetamerError
         If a name is unknown, or something cannot be removed.
     """
-    freed = 0
-    try:
-        for place in _places(names).values():
-            for file in _files(place):
-                size = file.stat().st_size
-                file.unlink()
-                freed += size
-            if place.name != "downloads":
-                shutil.rmtree(place, ignore_errors=True)
-    except OSError as error:
-        raise AudioMetamerError(f"could not remove {error.filename}: {error.strerror}") from error
+    places = _places(names)
+    with _held():
+        freed = sum(sizes(names).values())
+        try:
+            for folder in chain(*places.values()):
+                _remove(folder)
+        except OSError as error:
+            raise AudioMetamerError(f"could not remove {error.filename}: {error.strerror}") from error
     return freed
 
 
-def _places(names: Iterable[str] | None) -> dict[str, Path]:
+def _remove(folder: Path) -> None:
+    if folder == _downloads():
+        for file in _files([folder]):
+            file.unlink()
+    elif folder.exists():
+        doomed = temporary_path(folder)  # an interruption leaves no half of a model under its name
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _downloads() -> Path:
+    return published_home() / "downloads"
+
+
+def _places(names: Iterable[str] | None) -> dict[str, list[Path]]:
+    """The folders that are removed, by name."""
     if names is not None:
-        return {entry.original: entry.folder for entry in map(published_entry, names)}
-    here = {entry.original: entry.folder for entry in published().values()}
-    return here | {"downloads": published_home() / "downloads"}
+        return {entry.original: [entry.folder] for entry in map(published_entry, names)}
+    here = {entry.original: [entry.folder] for entry in published().values()}
+    left = [path for path in published_home().glob("*/*/*") if is_temporary(path.name)]  # by killed processes
+    return here | {"unfinished": [_downloads(), *left]}
 
 
-def _files(place: Path) -> list[Path]:
-    return sorted(
-        file for file in place.rglob("*") if file.is_file() and file.suffix != _RECORD and not file.name.startswith(".")
-    )
+def _files(folders: Iterable[Path]) -> list[Path]:
+    """The files in folders, but not the records of hashes, nor what lists archives and locks."""
+    files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if file.suffix != _RECORD and not file.name.startswith("."))

@@ -4,6 +4,7 @@ import math
 import numbers
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,7 @@ def read_clip(
     level: float | None = 0.1,
     start: float | None = None,
     length: float | None = None,
+    resampler: Callable[[NDArray[np.float32], int, int], NDArray[np.float32]] = resample,
 ) -> Clip:
     """Read a recording as the clip that a model takes.
 
@@ -170,6 +172,8 @@ def read_clip(
         `duration`.
     length : float or None
         Seconds of the recording to read from there, at most `duration`. Default: `duration`.
+    resampler : callable
+        Samples [shape=(..., samples)], their rate and the new one in Hz, to samples. Default `resample`.
 
     Returns
     -------
@@ -204,7 +208,7 @@ def read_clip(
         samples = samples - samples.mean(axis=-1, keepdims=True)
     if _rms(samples) < _SILENCE_RMS:
         raise AudioMetamerError(f"{shown}{'' if start is None else f', from {start:g} s on,'} {_silence(recorded, level=level)}")
-    samples = resample(samples, rate, sample_rate)
+    samples = resampler(samples, rate, sample_rate)
     if duration is not None:
         n_samples = round(duration * sample_rate)
         missing = n_samples - samples.shape[-1]

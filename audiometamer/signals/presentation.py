@@ -5,7 +5,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,6 +21,14 @@ _CALIBRATION_SECONDS = 10.0
 _TONE_HZ = 1000.0
 _ROLL_OFF = 0.98  # of the lower Nyquist frequency, up to which presented and matched sounds are the same
 _BINS = 4097  # of the average spectrum, 6 Hz apart
+
+
+class Excerpt(NamedTuple):
+    """A part of a file of a set: where it begins and how long it is, in seconds."""
+
+    file: str
+    start: float
+    seconds: float
 
 
 class PresentationSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +142,11 @@ class Sounds:
         """A sound as listeners hear it, at the rate and level of the export, ramped; shape=(samples,) or (samples, 2)."""
         return presentation_copy(self.stimulus_set / set_file, self.settings) * self.gain
 
+    def read_excerpt(self, excerpt: Excerpt) -> Sound:
+        """An excerpt of a sound as listeners hear it, with level and ramps of its own."""
+        part = (excerpt.start, excerpt.seconds)
+        return presentation_copy(self.stimulus_set / excerpt.file, self.settings, part=part) * self.gain
+
     def write_calibration(self, folder: Path, file_of: Callable[[str], str]) -> float:
         """Write calibration noise and tone; returns their RMS in dB re full scale."""
         for name, sound in ((NOISE, self.noise), (TONE, self.tone)):
@@ -141,10 +154,17 @@ class Sounds:
         return 20 * math.log10(self.rms)
 
 
-def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
+def presentation_copy(path: Path, settings: PresentationSettings, *, part: tuple[float, float] | None = None) -> Sound:
     """A sound as listeners hear it, at the rate and level of the settings, ramped; its peak is not checked.
 
     The level of a two-channel sound is that of both channels together; both have the same gain.
+
+    Parameters
+    ----------
+    path : path
+    settings : PresentationSettings
+    part : tuple of float, optional
+        Start and duration of an excerpt in seconds. Default: all of it.
 
     Returns
     -------
@@ -161,6 +181,9 @@ def presentation_copy(path: Path, settings: PresentationSettings) -> Sound:
     samples, rate = read_samples(path)
     if samples.shape[1] > 2 or not np.isfinite(samples).all():
         raise AudioMetamerError(f"{path} must have one or two channels and finite samples; it has {samples.shape[1]} channels")
+    if part is not None:
+        begin, count = (round(seconds * rate) for seconds in part)
+        samples = samples[begin : begin + count]
     sound = samples[:, 0] if samples.shape[1] == 1 else samples
     if rate != settings.sample_rate:
         sound = resample_by_fourier(sound.T, rate, settings.sample_rate, roll_off=_ROLL_OFF).T

@@ -4,26 +4,6 @@ Data come first, as arrays with listeners (or sounds) along the first axis; ever
 bootstrap, ``permutations`` of a test, ``seed``. Results are named tuples.
 """
 
-from audiometamer.statistics.anova import Effect, anova
-from audiometamer.statistics.bootstrap import Bootstrap, IntervalEstimate
-from audiometamer.statistics.contrasts import FRatio, f_ratio
-from audiometamer.statistics.intervals import ListenerMeans, mean_over_listeners
-from audiometamer.statistics.pairing import PairingTest, pairing_test
-from audiometamer.statistics.permutation import permutation_p
-from audiometamer.statistics.reliability import SplitHalf, split_half
+import lazy_loader
 
-__all__ = [
-    "Bootstrap",
-    "Effect",
-    "FRatio",
-    "IntervalEstimate",
-    "ListenerMeans",
-    "PairingTest",
-    "SplitHalf",
-    "anova",
-    "f_ratio",
-    "mean_over_listeners",
-    "pairing_test",
-    "permutation_p",
-    "split_half",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,8 +20,8 @@ from audiometamer.metamers.judging import covers, is_out_of_date
 from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.results import Result
-from audiometamer.models.loading import name_of_weights
 from audiometamer.models.model import Model
+from audiometamer.models.zoo import name_of_weights
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete

@@ -20,8 +20,6 @@ from audiometamer.training.masking import Masking
 from audiometamer.training.mixing import KINDS, N_VOICES, Augmentation, Decibels, Positive, Share
 from audiometamer.training.selection import SourceRecipe
 
-_SHIPPED = Path(__file__).parent / "recipes"
-
 
 class TaskRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A task in a recipe.
@@ -255,26 +253,6 @@ def _default(default: Any, factory: Any) -> Any:
     """The default of a field, a factory's if it has one."""
     missing = (msgspec.NODEFAULT, dataclasses.MISSING)
     return default if factory in missing else factory()
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with audiometamer: the published settings."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
-
-
-def find_recipe(name: str) -> Path:
-    """The file of a recipe, by its path or by the name of a shipped recipe.
-
-    Raises
-    ------
-    AudioMetamerError
-        If neither exists.
-    """
-    if (path := Path(name)).is_file():
-        return path
-    if name in shipped_recipes():
-        return _SHIPPED / f"{name}.toml"
-    raise AudioMetamerError(f"there is no recipe {name!r}: it is not a file, and not one of {', '.join(shipped_recipes())}")
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -27,7 +27,6 @@ from audiometamer.training.recordings import Recording, Samples
 from audiometamer.training.scores import Score, TaskAnswers
 
 BAND_LIMIT_HZ = 4000.0
-ATTACK_STEPS, ATTACK_STEP = 32, 0.125  # in tests: many small steps, each this fraction of the radius
 
 
 class AccuracyCondition(msgspec.Struct, frozen=True):

@@ -1,6 +1,5 @@
 """The training loop: a recipe and data sets go in, a model's folder comes out."""
 
-import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -167,8 +166,3 @@ def _test_split(corpus: Corpus) -> str:
         if corpus.recordings[split]:
             return split
     raise AudioMetamerError(f"no recording of split 'test' or 'valid' has a label of task {', '.join(corpus.tasks)}")
-
-
-def default_workers() -> int:
-    """Number of processes that prepare batches: one fewer than there are cores, at least one."""
-    return max((os.cpu_count() or 1) - 1, 1)

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from inspect import cleandoc
@@ -24,7 +23,7 @@ from audiometamer.cli.streams import ERRORS
 from audiometamer.io.resources import COMMAND, zoo_folder
 from audiometamer.models import loading
 from audiometamer.models.cards import DoubtCard, read_card, write_card
-from audiometamer.models.loading import zoo
+from audiometamer.models.zoo import zoo
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["[noise]", "[/s]", "[red]take", ":smile:", "e[hidden]", "a\nb", "\x1b[31mred"]
@@ -250,10 +249,28 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 def test_an_interrupt_while_a_command_is_imported_ends_it(tmp_path):
-    program = "import signal; from audiometamer import cli\nwith cli._ended_by_interrupt(): signal.raise_signal(signal.SIGINT)"
+    (tmp_path / "interrupted.py").write_text("import signal\ntry: signal.raise_signal(signal.SIGINT)\nfinally: print('caught')")
+    program = "import sys; sys.path.append('.')\nfrom audiometamer import cli\nwith cli._interruptible(): import interrupted"
     done = ran(sys.executable, "-c", program, folder=tmp_path, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "audiometamer: interrupted\n")
-    assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_an_interrupt_of_a_command_is_an_exception(tmp_path):
+    program = (
+        "import signal; from audiometamer import cli\ntry:\n with cli._interruptible(): signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt: print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    assert ran(sys.executable, "-c", program, folder=tmp_path, text=True).stdout == "True\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["models"], ["published", "--help"], ["plan", "check", "--help"]], ids=" ".join)
+def test_help_and_the_zoo_need_no_torch(tmp_path, words):
+    """The whole help reads the module of every command."""
+    program = (
+        f"import sys; from audiometamer.cli import main; status = main({words})\n"
+        "print(status, *sorted({'torch', 'scipy', 'matplotlib', 'soundfile', 'requests'} & sys.modules.keys()), file=sys.stderr)"
+    )
+    assert ran(sys.executable, "-c", program, folder=tmp_path, text=True).stderr == "0\n"
 
 
 def test_labels_and_names_with_brackets_are_printed(tmp_path, monkeypatch, capsys):

@@ -265,7 +265,7 @@ def test_no_room(tmp_path, address, server):
         asked.append(folder)
         return 4_999_999
 
-    refused(r"has room for 5\.0 MB, but 5\.0 MB are to come; free some, or take", address, ["a.pt", "c.pt"], tmp_path, free=free)
+    refused(r"has 5\.0 MB free, but 5\.0 MB are needed; free some, or choose", address, ["a.pt", "c.pt"], tmp_path, free=free)
     assert asked == [tmp_path]
     assert server.sent() < 5 * 4096
     assert len(fetching(address, ["a.pt", "b.pt"], tmp_path, free=free)) == 2
@@ -309,10 +309,10 @@ def test_without_ranges_the_archive_is_read_up_to_the_last_wanted_member(tmp_pat
         "a.pt": MEMBERS["checkpoints/a.pt"],
         "b.pt": MEMBERS["checkpoints/b.pt"],
     }
-    assert lines[0] == f"{address}: the server sends no ranges, so that all is read up to the last wanted member"
+    assert lines[0] == f"{address}: the server cannot send parts of a file, so the archive is read up to the last file needed"
     assert len(server.log) == 1
-    refused(f"{address} holds no member called x.pt", address, ["x.pt"], tmp_path)
-    refused("has room for 10 bytes, but 2.0 MB are to come", address, ["c.pt"], tmp_path, free=lambda folder: 10)
+    refused(f"{address} does not contain x.pt", address, ["x.pt"], tmp_path)
+    refused("has 10 bytes free, but 2.0 MB are needed", address, ["c.pt"], tmp_path, free=lambda folder: 10)
 
 
 def test_without_ranges_an_interrupted_fetch_drops_what_it_has(tmp_path, address, served):
@@ -360,7 +360,7 @@ def link_to(target, kind=tarfile.SYMTYPE, name="a.pt"):
         ({"d/../../a.pt": b"1"}, "its path leads out of the archive"),
         ({"/tmp/a.pt": b"1"}, r"/tmp/a\.pt in .* is refused: its path leads out"),
         ({"..\\x/a.pt": b"1"}, "its path leads out"),
-        ({"x.pt": b"1", "a.pt": link_to("", tarfile.DIRTYPE)}, "holds no member called a.pt"),
+        ({"x.pt": b"1", "a.pt": link_to("", tarfile.DIRTYPE)}, "does not contain a.pt"),
     ],
 )
 def test_members_that_are_refused(tmp_path, served, address, members, said, ranges):
@@ -374,7 +374,7 @@ def test_members_that_are_refused(tmp_path, served, address, members, said, rang
 def test_none_or_two_of_a_name(tmp_path, served, address):
     served.content = tar_of({"one/a.pt": b"1", "two/a.pt": b"2", "./b.pt": b"3", "b.pt.txt": b"4", "xb.pt": b"5"})
     refused(r"holds 2 members called a\.pt: one/a\.pt, two/a\.pt", address, ["b.pt", "a.pt"], tmp_path)
-    refused(f"{address} holds no member called c.pt", address, ["b.pt", "c.pt"], tmp_path)
+    refused(f"{address} does not contain c.pt", address, ["b.pt", "c.pt"], tmp_path)
     assert names(tmp_path) == []
     assert fetching(address, ["b.pt"], tmp_path)["b.pt"].read_bytes() == b"3"
 

@@ -109,8 +109,8 @@ def test_a_server_that_sends_nothing_is_asked_again(server, served):
     [
         (404, r"there is no such file \(404 Not Found\); has it moved\?"),
         (410, r"there is no such file \(410 Gone\)"),
-        (401, r"the server does not give it to everyone \(401 Unauthorized\)"),
-        (403, r"the server does not give it to everyone \(403 Forbidden\)"),
+        (401, r"the server refused access \(401 Unauthorized\)"),
+        (403, r"the server refused access \(403 Forbidden\)"),
         (418, "the server answered 418"),
         (204, "the server answered 204 No Content, not with the file"),
     ],

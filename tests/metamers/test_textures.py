@@ -23,9 +23,12 @@ def model() -> am.Model:
     return am.load_model(NAME)
 
 
+def noise_of(seed: int, seconds: float = 1.4) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(round(20_000 * seconds)).astype(np.float32)
+
+
 def write_noise(path: Path, seconds: float = 1.4, seed: int = 0) -> Path:
-    noise = np.random.default_rng(seed).standard_normal(round(20_000 * seconds)).astype(np.float32)
-    scipy.io.wavfile.write(path, 20_000, 0.1 * noise)
+    scipy.io.wavfile.write(path, 20_000, 0.1 * noise_of(seed, seconds))
     return path
 
 
@@ -71,7 +74,7 @@ def test_a_texture_model_has_a_method_of_its_own(model: am.Model) -> None:
 def test_parts_of_a_vector_count_alike() -> None:
     loss = losses.by_part(losses.relative_squared_error, [(1, 1.0), (3, 0.5)])
     found = loss(torch.tensor([[2.0, 1.0, 1.0, 2.0]]), torch.tensor([[1.0, 1.0, 1.0, 1.0]]))
-    assert found.tolist() == pytest.approx([(1.0 + 0.5 / 3) / 2])
+    assert found.tolist() == pytest.approx([1.0 + 0.5 / 3])
 
 
 def test_a_morph_averages_statistics(tmp_path: Path, model: am.Model) -> None:
@@ -82,12 +85,42 @@ def test_a_morph_averages_statistics(tmp_path: Path, model: am.Model) -> None:
     torch.testing.assert_close(target.activations["statistics"], 0.25 * first + 0.75 * second)
 
 
+def test_a_step_and_a_gradient_have_statistics_in_time(tmp_path: Path, model: am.Model) -> None:
+    paths = [write_noise(tmp_path / f"{k}.wav", seed=k) for k in range(2)]
+    (tmp_path / "step.toml").write_text('[[segments]]\n"0.wav" = 1\n[[segments]]\n"1.wav" = 1\n')
+    first, second = (model.network.targets(model.read_clip(path).samples[None])["envelope_mean"][0] for path in paths)
+    for option, wanted in (
+        ("step_at=0.7", [first, second]),
+        ("gradient=3", [first, (first + second) / 2, second]),
+    ):
+        target = read_morph(tmp_path / "step.toml", am.load_model(f"{NAME}/{option}"))
+        torch.testing.assert_close(target.activations["envelope_mean"], torch.cat(wanted))
+
+
+def test_a_step_is_made(tmp_path: Path) -> None:
+    model = am.load_model(f"{NAME}/step_at=0.7")
+    quiet, loud = (am.Clip.from_array(level * noise_of(seed), 20_000) for seed, level in ((0, 0.005), (1, 0.02)))
+    target = am.morph([[(quiet, 1)], [(loud, 1)]], model)
+
+    (metamer,) = am.synthesize(model, target, steps=40)
+
+    first, second = metamer.samples.unflatten(-1, (2, -1)).square().mean(-1).sqrt().tolist()
+    assert first == pytest.approx(0.005, rel=0.1)
+    assert second == pytest.approx(0.02, rel=0.1)
+    classes = metamer.evidence.verdict.classes
+    assert len(classes) == 14
+    assert classes["envelope_mean, segment 1"].snr_db > 20
+    assert classes["envelope_mean, segment 2"].snr_db > 20
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[weights]\n"0.wav" = 1\n"long.wav" = 1\n', "equal length, and these have 0.wav 1.4 s, long.wav 1.6 s"),
+        ('[weights]\n"0.wav" = 1\n"long.wav" = 1\n', "equal length, and these have 0 1.4 s, long 1.6 s"),
         ('[weights]\n"0.wav" = -1\n', "0.wav has weight -1"),
         ('[weights]\n"0.wav" = 0\n', "a weight above 0"),
+        ("", "give either"),
+        ('[[segments]]\n"0.wav" = 1\n[[segments]]\n"0.wav" = 2\n', "statistics are for 2 segments, and the model has none"),
     ],
 )
 def test_a_wrong_morph_is_told(tmp_path: Path, text: str, message: str) -> None:

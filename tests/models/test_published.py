@@ -10,9 +10,9 @@ from checkpoint_files import published as published_layout
 
 import audiometamer as am
 from audiometamer.cli import main
-from audiometamer.models.loading import card_folder
-from audiometamer.models.published import missing_models, published, published_entry, published_home
-from audiometamer.models.published_checkpoints import NETWORKS, import_checkpoint
+from audiometamer.models.published import NETWORKS, missing_models, published, published_entry, published_home
+from audiometamer.models.published_checkpoints import import_checkpoint
+from audiometamer.models.zoo import card_folder
 from audiometamer.networks.registry import make_network
 
 
@@ -70,7 +70,8 @@ def test_the_size_of_a_model():
 
 def test_an_unknown_name():
     with pytest.raises(
-        am.AudioMetamerError, match=r"^nothing published is called 'feather2023/cochresnet51' \(did you mean 'feather"
+        am.AudioMetamerError,
+        match=r"^no published network or data set is called 'feather2023/cochresnet51' \(did you mean 'feather",
     ):
         am.load_model("feather2023/cochresnet51")
     with pytest.raises(am.AudioMetamerError, match="there is no model 'nobody2023/cochresnet50'"):
@@ -84,7 +85,7 @@ def test_what_is_not_here_says_how_to_get_it():
             am.load_model(name)
     with pytest.raises(am.AudioMetamerError, match=message):
         card_folder("feather2023/cochcnn9")
-    with pytest.raises(am.AudioMetamerError, match=r"^feather2023/stimuli is no model \(The 400 clips"):
+    with pytest.raises(am.AudioMetamerError, match=r"^feather2023/stimuli is not a model \(The 400 clips"):
         am.load_model("feather2023/stimuli")
 
 

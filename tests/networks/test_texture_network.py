@@ -94,3 +94,26 @@ def test_the_snr_of_a_class_counts_bands_within_30_db_and_both_rows_of_a_pair() 
 def test_wrong_options_are_told(options: dict, message: str) -> None:
     with pytest.raises(AudioMetamerError, match=message):
         TextureNetwork("toolbox", **options)
+
+
+def test_with_a_clip_dips_of_envelopes_count_less_and_nothing_else_changes() -> None:
+    network = TextureNetwork("toolbox")
+    sound = 0.01 * torch.randn(1, 30_000, generator=torch.Generator().manual_seed(0))
+    found = []
+    for clip in (None, 1.1, 1e6):
+        if clip is not None:
+            network.clip_gradients(clip)
+        signal = sound.clone().requires_grad_()
+        values = network(signal)
+        found.append((values.detach(), *torch.autograd.grad(values[..., 32:64].sum(), signal)))
+    (values, true), (same, clipped), (_, hardly) = found
+    torch.testing.assert_close(same, values)
+    assert clipped.norm() < 0.97 * true.norm()
+    assert torch.nn.functional.cosine_similarity(clipped, true) > 0.5
+    torch.testing.assert_close(hardly, true, rtol=1e-3, atol=1e-3 * float(true.abs().max()))
+
+
+def test_a_loop_may_begin_anywhere() -> None:
+    network = TextureNetwork("mcdermott2011")
+    loop = 0.01 * torch.randn(1, 30_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(network(loop.roll(50 * 123, 1)), network(loop), rtol=1e-9, atol=1e-9)

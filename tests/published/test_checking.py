@@ -80,7 +80,9 @@ def test_labels_in_another_order_are_a_problem(model, sounds):
     found, null = check(model, layers=["final"], recordings=open_sources([str(sounds / "wrong.csv")]), steps=1)
     assert null is None
     (problem,) = found.problems
-    assert problem.startswith("word (test): 0 of 8 correct is no more than guessing among the classes gives: are the labels")
+    assert problem.startswith(
+        "word (test): 0 of 8 correct is at chance level, as happens when the labels are in the wrong order: does"
+    )
 
 
 class Masked(nn.Module):

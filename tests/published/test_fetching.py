@@ -1,16 +1,18 @@
 """Published networks come from look-alike archives, whole and checked, and work everywhere by their names."""
 
+import gzip
 import shutil
 import tarfile
+import threading
 
 import pytest
 import torch
 from checkpoint_files import NotPlain, network, published
 from local_server import Served
 from look_alikes import WORD_RUN, tar_of
-from tiny_published import write_matrix
 
 import audiometamer as am
+from audiometamer.io.locks import file_lock
 from audiometamer.published.fetching import clean, get, get_all, sizes
 from audiometamer.published.listeners import read_published
 
@@ -28,8 +30,8 @@ def assert_same(model, made):
 
 
 def test_networks_of_an_archive_come_together_and_once(server, home, originals):
-    said, shown = [], []
-    folders = get_all([FIRST, ROBUST], notify=said.append, progress=lambda done, _message: shown.append(done))
+    shown = []
+    folders = get_all([FIRST, ROBUST], progress=lambda done, _message: shown.append(done))
     assert folders == {name: home / "models" / name for name in (FIRST, ROBUST)}
     for name in folders:
         model = am.load_model(name)
@@ -42,7 +44,6 @@ def test_networks_of_an_archive_come_together_and_once(server, home, originals):
     assert sum(request.sent for request in archive) < len(server.files[ARCHIVE].content) - 1_500_000  # without most of another
     assert not list(home.rglob("*.pt"))
     assert len(list((home / "downloads").rglob("*.pt.sha256"))) == 2
-    assert f"{FIRST} is in {home / 'models' / FIRST}" in said
     assert shown == sorted(shown)
     assert sum(done >= 1 for done in shown) == 1  # not when the labels have come
     requests = len(server.log)
@@ -123,13 +124,17 @@ def test_from_a_folder_that_an_archive_was_unpacked_into(server, tmp_path, archi
     (tmp_path / "cochdnn.tar").write_bytes(archives["cochdnn_model_checkpoints.tar"])
     with tarfile.open(tmp_path / "cochdnn.tar") as opened:
         opened.extractall(tmp_path / "cochdnn", filter="data")
+    with pytest.raises(am.AudioMetamerError, match=r"cochdnn does not contain word_and_speaker\S+, which feather2023/labels is"):
+        get("tuckute2023/cochcnn9-word", sources=[tmp_path / "cochdnn"])
+    assert server.log == []
+    get("feather2023/labels")
     get("tuckute2023/cochcnn9-word", sources=[tmp_path / "cochdnn"])
     assert_same(am.load_model("tuckute2023/cochcnn9-word"), originals["tuckute2023/cochcnn9-word"])
     assert [request.path for request in server.log] == ["word_and_speaker_encodings_jsinv3.pckl"]
     alone = shutil.copy(tmp_path / "cochdnn" / "model_checkpoints" / WORD_RUN, tmp_path)
-    clean()
+    get("tuckute2023/audioset-labels")
     with pytest.raises(
-        am.AudioMetamerError, match=r"5_checkpoint\.pt holds no audio_rep_training\S+46ed16b7/5_checkpoint\.pt, which "
+        am.AudioMetamerError, match=r"5_checkpoint\.pt does not contain audio_rep\S+46ed16b7/5_checkpoint\.pt, which "
     ):
         get("tuckute2023/cochcnn9-speaker", sources=[alone])  # one of many files of this name
     with pytest.raises(am.AudioMetamerError, match=r"nowhere\.tar does not exist"):
@@ -141,7 +146,7 @@ def test_stimuli_become_a_folder_of_clips(server, home):
     folder = get("feather2023/stimuli", notify=said.append)
     assert folder == home / "data" / "feather2023" / "stimuli"
     assert sorted(path.name for path in folder.iterdir()) == ["about.flac", "after.flac", "clips.csv"]
-    assert said[-2:] == ["feather2023/stimuli: 2 words instead of 400", f"feather2023/stimuli is in {folder}"]
+    assert said[-1] == "feather2023/stimuli: 2 words instead of 400"
     assert not list(home.rglob("*.pckl"))
 
 
@@ -151,26 +156,40 @@ def test_listeners_come_file_by_file(server, home):
     assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50"]
     assert said[0] == "feather2023/listeners: 8 listeners, at metamers of 2 networks in 2 experiments"
     clean(["feather2023/listeners"])
-    for path in list(server.files):
-        server.files.pop(path) if path.startswith("AuditoryBehavioralExperiments") else None
-    get("feather2023/listeners")  # their files have stayed
-    clean()
-    with pytest.raises(am.AudioMetamerError, match="no such file"):
-        get("feather2023/listeners")
+    assert sizes() == {}
+    get("feather2023/listeners")
 
 
-def test_listeners_come_from_a_copy_of_the_repository(server, home, tmp_path):
-    for name, experiment in (("kell2018", 1), ("cochresnet50", 1), ("cochresnet50", 3)):
-        matrix = write_matrix(tmp_path / "repository", network=name, experiment=experiment)
+def test_listeners_come_from_a_copy_of_the_repository(server, home, tmp_path, archives):
+    matrices = {path.rpartition("/")[2]: content for path, content in archives.items() if path.endswith(".mat")}
+    (copy := tmp_path / "repository" / "listeners").mkdir(parents=True)
+    for name in sorted(matrices)[1:]:
+        (copy / name).write_bytes(matrices[name])
+    with pytest.raises(am.AudioMetamerError, match=rf"repository does not contain {sorted(matrices)[0]}, which"):
+        get("feather2023/listeners", sources=[tmp_path / "repository"])
+    (first := copy / sorted(matrices)[0]).write_bytes(b"another")
+    with pytest.raises(am.AudioMetamerError, match="has the SHA-256"):
+        get("feather2023/listeners", sources=[tmp_path / "repository"])
+    first.write_bytes(matrices[first.name])
     folder = get("feather2023/listeners", sources=[tmp_path / "repository"])
-    assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50", "cochresnet50"]
-    assert matrix.exists()
+    assert [group.network for group in read_published(folder / "listeners.tsv")] == ["cochcnn9", "cochresnet50"]
+    assert first.exists()
     assert server.log == []
+
+
+@pytest.mark.parametrize("compress", [lambda tar: tar[: len(tar) // 2], gzip.compress])
+def test_from_an_archive_that_is_damaged(server, tmp_path, archives, compress):
+    (mine := tmp_path / "mine.tar").write_bytes(compress(archives["cochdnn_model_checkpoints.tar"]))
+    labels = tmp_path / "word_and_speaker_encodings_jsinv3.pckl"
+    labels.write_bytes(archives[labels.name])
+    with pytest.raises(am.AudioMetamerError, match=rf"^{mine} (ends at byte \d+|is compressed with gzip; unpack)"):
+        get("tuckute2023/cochcnn9-word", sources=[mine, labels])
 
 
 def test_code_in_a_checkpoint_is_not_run(server, home):
     bad = home.parent / "kell2018_wsn_word.pt"
     torch.save(published(network("cochcnn9"), extra=NotPlain()), bad)
+    get("feather2023/labels")
     with pytest.raises(
         am.AudioMetamerError, match=r"asks for more than tensors and plain containers: checkpoint_files\.NotPlain"
     ):
@@ -190,8 +209,38 @@ def test_cleaning(server, home):
     assert clean() == sum(found.values()) - found[FIRST]
     assert sizes() == {}
     assert len(list(home.rglob("*.sha256"))) == 3
-    with pytest.raises(am.AudioMetamerError, match="nothing published is called 'cochcnn9'"):
+    with pytest.raises(am.AudioMetamerError, match="no published network or data set is called 'cochcnn9'"):
         clean(["cochcnn9"])
+
+
+def test_cleaning_that_is_interrupted_leaves_no_half_of_a_model(server, home, monkeypatch):
+    get(FIRST)
+
+    def interrupted(folder):
+        next(folder.iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            clean([FIRST])
+    with pytest.raises(am.AudioMetamerError, match="feather2023/cochcnn9 is not here yet"):
+        am.load_model(FIRST)
+    assert sizes()["unfinished"] > 0
+    clean()
+    assert sizes() == {}
+    assert [path for path in (home / "models").rglob("*") if path.is_file()] == []
+
+
+def test_cleaning_waits_for_a_fetch(server, home):
+    get(FIRST)
+    cleaning = threading.Thread(target=clean)
+    with file_lock(home / ".lock"):
+        cleaning.start()
+        cleaning.join(0.3)
+        assert (home / "models" / FIRST).exists()
+    cleaning.join()
+    assert not (home / "models" / FIRST).exists()
 
 
 def test_a_home_that_is_a_file(home):

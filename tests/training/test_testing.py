@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import audiometamer as am
+from audiometamer.cli import attacking
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.training import testing
 from audiometamer.training.adversaries import Adversary
@@ -134,7 +135,7 @@ def test_an_attack_moves_what_lies_within_its_radius():
 
     assert percent().correct == 5
     assert reported == [4, 6]
-    attack = {"steps": testing.ATTACK_STEPS, "step": testing.ATTACK_STEP}
+    attack = {"steps": attacking.ATTACK_STEPS, "step": attacking.ATTACK_STEP}
     under_attack = percent(Adversary("waveform", "linf", 0.2, **attack))
     assert (under_attack.clips, under_attack.correct) == (5, 3)
     assert percent(Adversary("waveform", "l2", 0.2, **attack)).correct == 5

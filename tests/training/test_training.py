@@ -26,7 +26,8 @@ from audiometamer.io.locks import exclusive_folder
 from audiometamer.models.cards import read_card, write_card
 from audiometamer.training import finishing, synthetic_voices
 from audiometamer.training.corpus import ClassificationTask, Corpus, corpus_identity
-from audiometamer.training.recipe import OptimizerRecipe, find_recipe, read_recipe, shipped_recipes, stated
+from audiometamer.training.recipe import OptimizerRecipe, read_recipe, stated
+from audiometamer.training.recipe_files import find_recipe, shipped_recipes
 from audiometamer.training.recordings import AudioFile
 from audiometamer.training.retesting import retest
 from audiometamer.training.run import TrainingRun

@@ -15,6 +15,7 @@ from audiometamer.experiment.analysis.chance import Chance
 from audiometamer.experiment.analysis.figures import draw_recognition
 from audiometamer.experiment.analysis.logistic import mixed_logistic, write_logistic
 from audiometamer.experiment.analysis.recognition import RecognitionRow
+from audiometamer.experiment.analysis.settings import RecognitionSettings
 from audiometamer.experiment.analysis.sources import AnalysisSources, layer_orders
 from audiometamer.experiment.analysis.variance import Anova
 from audiometamer.io.files import write_json, write_text
@@ -27,24 +28,6 @@ from audiometamer.statistics.anova import Effect
 SUMMARY = "summary.txt"
 BESIDE = "beside.json"
 ANOVA_COLUMNS = ("test", "listeners", "groups", *Effect._fields)
-
-
-class RecognitionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of an analysis; see `audiometamer.experiment.analysis.analyse.analyse`.
-
-    Parameters
-    ----------
-    layers : sequence of str
-        Order of the layers of all models. Default: that of the zoo's models, else order of first occurrence.
-    count_missing, resamples, permutations, seed
-        As in `analyse`.
-    """
-
-    layers: Sequence[str] = ()
-    count_missing: bool = False
-    resamples: int = 10_000
-    permutations: int = 10_000
-    seed: int = 0
 
 
 def analyse_into(

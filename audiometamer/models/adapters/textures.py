@@ -3,18 +3,23 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.domains import Waveform
 from audiometamer.models.model import Model
 from audiometamer.networks.texture_edits import Edits
+from audiometamer.networks.texture_filters import needed_seconds
 from audiometamer.networks.texture_network import TextureNetwork
+from audiometamer.networks.texture_segments import Segments
 from audiometamer.networks.texture_statistics import PRESETS
 from audiometamer.signals.audio import Clip, read_clip
+from audiometamer.signals.resampling import resample_by_polyphase
 
 SAMPLE_RATE, LEVEL = 20_000, 0.01
 _SECONDS = 5.0
+_BLOCK = 100  # samples: sounds are cut to a multiple of these, as published
 _LONGEST = 60.0
 
 
@@ -29,11 +34,13 @@ class TextureModel(Model):
         start: float | None = None,
         length: float | None = None,
     ) -> Clip:
-        """Read a recording; see `Model.read_clip`."""
-        part = read_clip(path, sample_rate=SAMPLE_RATE, duration=None, level=None, start=start, length=length)
+        """Read a recording, resampled as published; see `Model.read_clip`."""
+        read = partial(read_clip, path, sample_rate=SAMPLE_RATE, start=start, length=length, resampler=resample_by_polyphase)
+        level = LEVEL if level is None else level
+        part = read(duration=None, level=None)
         if part.samples.shape[-1] >= self.signal_shape[-1]:
-            return super().read_clip(path, level=level, start=start, length=length)
-        return _repeated(part, self.signal_shape[-1], LEVEL if level is None else level)
+            return read(duration=self.duration, level=level)
+        return _repeated(part, self.signal_shape[-1], level)
 
 
 def load(text: str) -> Model:
@@ -51,6 +58,8 @@ def load(text: str) -> Model:
         - ``weights=A:2,B:0.5``: weights of classes in the loss, by default 1;
         - ``pink=A,B``: classes that are those of pink noise;
         - ``flip=A,B``: classes whose sign is changed, see `Edits`;
+        - ``step_at=2.5,4``: moments in seconds at which statistics change, or ``gradient=6``: number of segments along which
+          they change gradually, see `Segments`;
         - ``scale=linear``, ``modulation_scale=linear``: filters evenly spaced in Hz, the lesions of the paper;
         - ``overcompleteness=2``, ``compression=log`` or ``none``, ``edges=zero``, ``target_window=ones``: see
           `TextureStatistics`.
@@ -78,16 +87,21 @@ def load(text: str) -> Model:
     options = dict(_parsed(option, preset) for option in given)
     seconds = options.pop("seconds", _SECONDS)
     edits = Edits(pink=options.pop("pink", ()), flip=options.pop("flip", ()))
-    network = TextureNetwork(preset, edits=edits, **options)
-    step = 2 * network.measure.factor
+    steps, gradient = options.pop("step_at", ()), options.pop("gradient", 0)
+    segments = Segments(steps, gradient) if steps or gradient else None
+    network = TextureNetwork(preset, edits=edits, segments=segments, **options)
     return TextureModel(
         network.eval(),
         sample_rate=SAMPLE_RATE,
-        duration=max(round(seconds * SAMPLE_RATE / step), 1) * step / SAMPLE_RATE,
+        duration=max(round(seconds * SAMPLE_RATE / _BLOCK), 1) * _BLOCK / SAMPLE_RATE,
         level=LEVEL,
         domain=Waveform(deviation=LEVEL),
         name=f"texture:{text}",
     )
+
+
+def _moments(value: str) -> tuple[float, ...]:
+    return tuple(float(moment) for moment in value.split(","))
 
 
 def _names(value: str) -> tuple[str, ...]:
@@ -106,8 +120,13 @@ def _seconds(value: str) -> float:
 
 
 _OPTIONS: Mapping[str, Callable[[str], Any]] = {
-    "seconds": _seconds, "without": _names, "weights": _weights, "pink": _names, "flip": _names, "scale": str,
-    "modulation_scale": str, "overcompleteness": int, "compression": str, "edges": str, "target_window": str,
+    "seconds": _seconds, "without": _names, "weights": _weights, "pink": _names, "flip": _names, "step_at": _moments,
+    "gradient": int, "scale": str, "modulation_scale": str, "overcompleteness": int, "compression": str, "edges": str,
+    "target_window": str,
+}  # fmt: skip
+# What options that hold numbers look like.
+_EXAMPLES = {
+    "seconds": "30", "weights": "envelope_mean:2,modulation_c1:0.5", "step_at": "2.5", "gradient": "6", "overcompleteness": "2",
 }  # fmt: skip
 
 
@@ -118,16 +137,21 @@ def _parsed(option: str, preset: str) -> tuple[str, Any]:
     try:
         return name, _OPTIONS[name](value)
     except ValueError as error:
-        raise AudioMetamerError(f"the option {option!r} of texture:{preset} has no such value") from error
+        raise AudioMetamerError(f"texture:{preset} cannot have {option}; write {name}={_EXAMPLES[name]}, say") from error
 
 
 def _repeated(clip: Clip, n_samples: int, level: float) -> Clip:
-    """A clip cut to whole blocks of 100 samples and repeated, at an RMS."""
-    kept = clip.samples[..., : min(clip.samples.shape[-1] // 100 * 100, n_samples)]
+    """A clip cut to whole blocks and repeated, at an RMS."""
+    kept = clip.samples[..., : clip.samples.shape[-1] // _BLOCK * _BLOCK]
+    if not kept.numel():
+        raise AudioMetamerError(
+            f"{clip.name} lasts {clip.samples.shape[-1] / SAMPLE_RATE:g} s, too short for any statistics; the slowest "
+            f"modulations need {needed_seconds():.1f} s"
+        )
     kept = kept - kept.mean()
-    rms = float(kept.square().mean().sqrt()) if kept.numel() else 0.0
+    rms = float(kept.square().mean().sqrt())
     if rms == 0:
-        raise AudioMetamerError(f"{clip.name} is silent or shorter than 100 samples: it has no statistics")
+        raise AudioMetamerError(f"{clip.name} is silent; a clip must have sound")
     kept = kept * (level / rms)
     times = -(-n_samples // kept.shape[-1])
     seconds = kept.shape[-1] / SAMPLE_RATE

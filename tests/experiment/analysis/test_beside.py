@@ -11,7 +11,8 @@ from audiometamer.experiment.analysis import figures as module
 from audiometamer.experiment.analysis.analyse import analyse
 from audiometamer.experiment.analysis.beside import labelled, stand_beside
 from audiometamer.experiment.analysis.figures import draw_recognition
-from audiometamer.experiment.analysis.folder import RecognitionSettings, analyse_into, write_recognition_analysis
+from audiometamer.experiment.analysis.folder import analyse_into, write_recognition_analysis
+from audiometamer.experiment.analysis.settings import RecognitionSettings
 from audiometamer.experiment.analysis.sources import AnalysisSources
 from audiometamer.io.tables import read_table
 from audiometamer.published.listeners import PublishedListeners, read_matrices

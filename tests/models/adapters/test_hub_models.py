@@ -111,12 +111,14 @@ def test_a_terminal_is_asked_for_large_networks(hub, monkeypatch):
     asked = []
     monkeypatch.setattr(fetching, "interactive", lambda: True)
     monkeypatch.setattr(fetching, "LARGE", 1e-6)
-    monkeypatch.setattr(fetching.click, "confirm", lambda text, **options: asked.append(text))
+    monkeypatch.setattr(fetching.click, "confirm", lambda text, **options: bool(asked.append(text)) or len(asked) > 1)
+    with pytest.raises(am.AudioMetamerError, match="nothing was fetched"):
+        fetching.offer("hub:owner/words")
     fetching.offer("hub:owner/words")
-    assert asked == ["fetch hub:owner/words, 0.00 GB?"]
+    assert asked == 2 * ["fetch hub:owner/words, 0.00 GB?"]
     am.load_model("hub:owner/words")
     fetching.offer("hub:owner/words")
-    assert len(asked) == 1
+    assert len(asked) == 2
 
 
 def test_no_network(hub, monkeypatch):
