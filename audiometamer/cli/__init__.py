@@ -19,6 +19,7 @@ import click
 from audiometamer.cli.groups import Group
 from audiometamer.cli.streams import forget_output, print_any_character
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, first_line, shortened
+from audiometamer.io.own_process import keep_memory, wait_idly
 from audiometamer.io.paths import printable
 from audiometamer.version import __version__
 
@@ -152,6 +153,8 @@ def run() -> None:
     """Entry point of the console script and of ``python -m audiometamer``."""
     os.environ["PYTHONSAFEPATH"] = "1"  # so that processes we start do not import local files such as ./random.py
     print_any_character()
+    wait_idly()
+    keep_memory()
     try:
         status = main()
         if sys.stdout is not None:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.own_process import keep_memory, wait_idly
 from audiometamer.io.processes import describe_exit
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _RESTARTS = 3
 _NICENESS = 2  # of 19 steps; with each, a Unix process gets a fifth less of the contended processor time
-_SPINS = "5000"  # a tenth of a ms of busy waiting by a GNU OpenMP thread; the default costs threads their time slices
 _PATIENCE = 5.0  # seconds for a process to terminate before it is killed
 
 
@@ -155,7 +155,8 @@ def _lower_priority() -> None:
     Threads that busily wait for each other would defeat this: with two other processes on two cores, a sound sometimes took
     minutes instead of 4 s.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+    wait_idly()
+    keep_memory()
     if sys.platform == "win32":
         import psutil
 
