@@ -9,6 +9,7 @@ import audiometamer as am
 from audiometamer.metamers.benchmark import Work
 from audiometamer.networks.histogram_matching import HistogramMatching
 from audiometamer.networks.modulation import moment_loss
+from audiometamer.networks.modulation_filters import Condition
 from benchmarks.measuring import peak_memory, table
 
 _RATE, _SECONDS, _ITERATIONS = 20_000, 4, 100
@@ -33,7 +34,8 @@ def histogram_matching() -> str:
     original, start = _noise(2, _SECONDS).split(1)
     head = ("condition", "padding (s)", "first: CPU (s)", "next: CPU (s)", "next: wall (s)", "100: CPU (min)", "100: wall (min)")
     rows: list[tuple[object, ...]] = [head]
-    for condition, padding in (("temporal", 24), ("full", 24), ("full", 3)):
+    cases: tuple[tuple[Condition, float], ...] = (("temporal", 24), ("full", 24), ("full", 3))
+    for condition, padding in cases:
         method = HistogramMatching(original, condition, padding_seconds=padding)
 
         def iteration(step: int, method: HistogramMatching = method) -> None:

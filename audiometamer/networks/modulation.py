@@ -106,6 +106,11 @@ def moment_loss(activations: Activations, target: Activations) -> Tensor:
     return squares.flatten(1).mean(1).clamp(min=tiny).sqrt()
 
 
+def squared_moment_loss(activations: Activations, target: Activations) -> Tensor:
+    """The square of `moment_loss`, [shape=(batch,)], which is smooth where moments match."""
+    return moment_loss(activations, target).square()
+
+
 class ModulationMoments(nn.Module):
     """Cochleagrams on an octave axis to the moments of their modulation maps, by condition.
 

@@ -44,6 +44,16 @@ def test_the_default_method_of_a_modulation_model_is_the_gradient_on_its_moments
     assert metamer.evidence.tries[0].losses == pytest.approx(losses)
 
 
+def test_the_gradient_goes_on_from_matched_histograms_without_a_verdict(model, glide):
+    (metamer,) = am.synthesize(model, glide, "cochlear", method="modulation-refined", steps=30)
+    first, then = metamer.evidence.tries
+    assert [tried.attempt for tried in (first, then)] == ["histogram matching", "quasi-Newton"]
+    assert (then.continues, then.start_seed, len(first.comparisons)) == (0, None, 31)
+    assert then.losses[0] == pytest.approx(first.losses[-1] ** 2, rel=1e-3)
+    assert then.snr_db > first.snr_db + 3
+    assert metamer.evidence.kept == 1
+
+
 def test_an_interrupted_iteration_returns_what_it_has(model, glide):
     def stop(step: int, *_: torch.Tensor) -> None:
         if step == 1:
