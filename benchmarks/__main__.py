@@ -29,6 +29,7 @@ SECTIONS = {
     "exploration": ("A sound moved along a dimension", exploration.moved_sounds),
     "histograms": ("Histogram matching of modulation maps", modulation.histogram_matching),
     "modulation": ("A step down the gradient of modulation moments", modulation.gradient),
+    "modulation-memory": ("Modulation moments: peak memory of forward + backward", modulation.memory),
     "procedures": ("Adaptive procedures: 1,000 simulated listeners", procedures.thresholds),
     "quest": ("QUEST+: the next level", procedures.times),
 }

@@ -10,7 +10,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 # Short sounds and little padding, so that it takes seconds; leave the options out for the published ones.
-model = am.load_model("modulation:normanhaignere2018/seconds=0.2/padding_seconds=0.1/padding_octaves=1")
+model = am.load_model("modulation:normanhaignere2018/seconds=0.2/padding_seconds=0.1/padding_octaves=1/lowest_rate=4")
 time = torch.arange(4_000) / 20_000
 glides = 0.01 * torch.sin(2 * torch.pi * (400 * time + 3_000 * (time % 0.1) ** 2))
 glides *= 1 + torch.sin(2 * torch.pi * 10 * time)

@@ -18,10 +18,10 @@ from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import StoppingRule, Stuck
-from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching
+from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching, refining
 from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, quasi_newton
 from audiometamer.models.model import Model
-from audiometamer.networks.modulation import moment_loss
+from audiometamer.networks.modulation import moment_loss, squared_moment_loss
 
 _OURS = __package__.partition(".")[0]
 
@@ -38,6 +38,8 @@ class Attempt:
         Number of steps to an `Optimizer`. Either this or `iteration` is needed.
     warm_start : bool
         Whether it starts from the best signal so far instead of noise. Default False.
+    always : bool
+        Whether it is made whatever the verdict on the signals before it, which it continues. Default False.
     steps_factor : int
         Factor on the number of steps. Default 1.
     loss : callable, optional
@@ -69,6 +71,7 @@ class Attempt:
     layer_before: bool = False
     stop: Callable[[int], StoppingRule] | None = None
     iteration: Callable[[Model, str, Tensor], Iteration] | None = None
+    always: bool = False
 
     def __post_init__(self) -> None:
         if (self.optimizer is None) == (self.iteration is None):
@@ -158,7 +161,7 @@ class Method:
 
     def _text_of(self, attempt: Attempt) -> str:
         numbers = f"{attempt.warm_start} {attempt.steps_factor} {attempt.gradient_clip!r} {attempt.straight_through}"
-        before = " layer before" if attempt.layer_before else ""
+        before = (" layer before" if attempt.layer_before else "") + (" always" if attempt.always else "")
         stop = f" stop {_text(attempt.stop(self.steps))}" if attempt.stop else ""
         moved = fingerprint_of(attempt.iteration) if attempt.optimizer is None else _text(attempt.optimizer(self.steps))
         return f"{moved} {numbers} {_loss_text(attempt.loss)}{before}{stop}"
@@ -291,6 +294,18 @@ METHODS = {
             moment_loss,
             "for modulation models: momentum on the normalised gradient of a distance of moments, in which every filter counts "
             "alike",
+        ),
+        Method(
+            "modulation-refined",
+            50,
+            (
+                Attempt("histogram matching", iteration=histogram_matching),
+                Attempt("quasi-Newton", refining, loss=squared_moment_loss, warm_start=True, always=True),
+            ),
+            moment_loss,
+            "for modulation models: the published histogram matching, then as many quasi-Newton steps down the gradient of a "
+            "distance of moments",
+            expected_steps=100,
         ),
         Method(
             "normanhaignere2018",

@@ -3,12 +3,18 @@
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.optimizers import LBFGS, Optimizer, Whitened
 from audiometamer.models.model import Model
 from audiometamer.networks.histogram_matching import HistogramMatching
 from audiometamer.networks.modulation import ModulationMoments
 from audiometamer.networks.modulation_filters import CONDITIONS
 
 ITERATIONS = 100  # as published
+
+
+def refining(steps: int) -> Optimizer:  # noqa: ARG001 (an attempt's optimiser is a function of its steps)
+    """L-BFGS where the matched sound is white, in steps that are small beside it."""
+    return Whitened(LBFGS(max_step=0.03, memory=20))
 
 
 def histogram_matching(model: Model, layer: str, sounds: Tensor) -> HistogramMatching:
@@ -31,4 +37,4 @@ def histogram_matching(model: Model, layer: str, sounds: Tensor) -> HistogramMat
             f"the method normanhaignere2018 has no layer {layer!r} to match; its conditions are {', '.join(CONDITIONS)}"
         )
     octaves, seconds = network.padding
-    return HistogramMatching(sounds, condition, padding_octaves=octaves, padding_seconds=seconds)
+    return HistogramMatching(sounds, condition, padding_octaves=octaves, padding_seconds=seconds, lowest_rate=network.lowest_rate)

@@ -59,7 +59,7 @@ class Job:
 
     def should_run(self, attempt: Attempt, before: str | None) -> bool:
         """Whether an attempt is worth making: none has passed, and there is a signal to continue or a layer before to match."""
-        if not self.tries:
+        if not self.tries or attempt.always:
             return True
         assert self.best is not None  # an attempt has a result
         if attempt.layer_before and (before is None or not isinstance(self.clip, Clip)):

@@ -14,7 +14,6 @@ from audiometamer.networks.modulation_filters import (
     Condition,
     ModulationFilter,
     ModulationFilterbank,
-    padding_of,
     published_filters,
 )
 from audiometamer.networks.octave_cochleagram import OctaveCochleagram, put_together, take_apart
@@ -39,6 +38,8 @@ class HistogramMatching:
         Which maps are matched beside the cochleagram. Default "full".
     padding_octaves, padding_seconds : float, optional
         See `ModulationFilterbank`. Defaults: 8 octaves and 24 s, as published, whatever the condition.
+    lowest_rate : float
+        Rate in Hz below which filters are left out, but those of rate 0. Default 0: none, as published.
 
     Attributes
     ----------
@@ -54,13 +55,16 @@ class HistogramMatching:
         *,
         padding_octaves: float | None = None,
         padding_seconds: float | None = None,
+        lowest_rate: float = 0.0,
     ) -> None:
-        filters = published_filters(condition)
-        octaves, seconds = padding_of(padding_octaves, padding_seconds)
+        filters = published_filters(condition, lowest_rate=lowest_rate)
+        self.measure = ModulationMoments(
+            padding_octaves=padding_octaves, padding_seconds=padding_seconds, lowest_rate=lowest_rate
+        )
+        octaves, seconds = self.measure.padding
         bank = ModulationFilterbank(filters, padding_octaves=octaves, padding_seconds=seconds)
         self.condition = condition
         self.cochlea = OctaveCochleagram().to(sounds.device)
-        self.measure = ModulationMoments(padding_octaves=octaves, padding_seconds=seconds)
         self.original = self.cochlea(sounds)
         self.maps = MapMatching(bank, self.original) if filters else None
         self.wanted = self.measure.groups(self.original)
@@ -112,7 +116,7 @@ def _put_in_order(rising: Tensor, values: Tensor, out: Tensor) -> Tensor:
     if values.dtype != torch.float32 or values.device.type != "cpu":
         return out.scatter_(-1, torch.argsort(values, dim=-1, stable=True), rising)
     n_threads = torch.get_num_threads()
-    rows = (np.array_split(each.flatten(0, -2).numpy(), n_threads) for each in (rising, values, out))
+    rows = (np.array_split(torch.atleast_2d(each).flatten(0, -2).numpy(), n_threads) for each in (rising, values, out))
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(_put_rows_in_order, *rows))
     return out

@@ -11,11 +11,12 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.losses import Activations, relative_l2
 from audiometamer.networks.modulation_filters import (
     CONDITIONS,
-    RATES_HZ,
     SCALES_CYCLES_PER_OCTAVE,
     ModulationFilter,
     ModulationFilterbank,
     padding_of,
+    published_filters,
+    rates_from,
 )
 
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
@@ -59,12 +60,13 @@ def moments(maps: Tensor) -> Tensor:
     return torch.stack([mean.squeeze(-1), second * n / max(n - 1, 1), skewness, kurtosis], dim=-1)
 
 
-def measured_filters(group: str) -> list[ModulationFilter]:
+def measured_filters(group: str, *, lowest_rate: float = 0.0) -> list[ModulationFilter]:
     """The filters of whose maps moments are measured, for one of the groups beside the cochlear one; those of rate 0 have none.
 
-    Nine temporal filters, seven spectral ones, or 126 spectrotemporal ones: each scale at each rate, downward and upward.
+    Nine temporal filters, seven spectral ones, or 126 spectrotemporal ones: each scale at each rate, downward and upward. Fewer
+    if there is a lowest rate in Hz.
     """
-    rates = [rate for rate in RATES_HZ if rate]
+    rates = rates_from(lowest_rate)
     return {
         "temporal": [ModulationFilter(rate, None) for rate in rates],
         "spectral": [ModulationFilter(None, scale) for scale in SCALES_CYCLES_PER_OCTAVE],
@@ -104,6 +106,11 @@ def moment_loss(activations: Activations, target: Activations) -> Tensor:
     return squares.flatten(1).mean(1).clamp(min=tiny).sqrt()
 
 
+def squared_moment_loss(activations: Activations, target: Activations) -> Tensor:
+    """The square of `moment_loss`, [shape=(batch,)], which is smooth where moments match."""
+    return moment_loss(activations, target).square()
+
+
 class ModulationMoments(nn.Module):
     """Cochleagrams on an octave axis to the moments of their modulation maps, by condition.
 
@@ -115,9 +122,12 @@ class ModulationMoments(nn.Module):
     ----------
     padding_octaves, padding_seconds : float, optional
         See `ModulationFilterbank`. Defaults: 8 octaves and 24 s, as published.
+    lowest_rate : float
+        Rate in Hz below which filters are left out, for short sounds. Default 0: none, as published.
 
     Attributes
     ----------
+    lowest_rate : float
     padding : tuple of float
         Octaves and seconds.
     method : str
@@ -127,12 +137,17 @@ class ModulationMoments(nn.Module):
     layers: ClassVar[Mapping[str, str]] = {condition: condition for condition in CONDITIONS}
     method = "modulation"
 
-    def __init__(self, *, padding_octaves: float | None = None, padding_seconds: float | None = None) -> None:
+    def __init__(
+        self, *, padding_octaves: float | None = None, padding_seconds: float | None = None, lowest_rate: float = 0.0
+    ) -> None:
         super().__init__()
-        self.padding = octaves, seconds = padding_of(padding_octaves, padding_seconds)
+        self.lowest_rate = lowest_rate
+        self.padding = octaves, seconds = padding_of(padding_octaves, padding_seconds, published_filters(lowest_rate=lowest_rate))
         self.banks = nn.ModuleDict(
             {
-                group: ModulationFilterbank(measured_filters(group), padding_octaves=octaves, padding_seconds=seconds)
+                group: ModulationFilterbank(
+                    measured_filters(group, lowest_rate=lowest_rate), padding_octaves=octaves, padding_seconds=seconds
+                )
                 for group in GROUPS[1:]
             }
         )

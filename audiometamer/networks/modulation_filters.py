@@ -44,18 +44,20 @@ class ModulationFilter(NamedTuple):
         return int(np.sign(self.rate)) if self.rate and self.scale else 0
 
 
-def published_filters(condition: Condition = "full") -> list[ModulationFilter]:
+def published_filters(condition: Condition = "full", *, lowest_rate: float = 0.0) -> list[ModulationFilter]:
     """The filters that a condition of Norman-Haignere & McDermott (2018) matches beside the cochleagram itself.
 
     Parameters
     ----------
     condition : {"cochlear", "temporal", "spectral", "full"}
         None; 12 temporal filters; 7 spectral ones; or 143: both, and their combinations. Default "full".
+    lowest_rate : float
+        Rate in Hz below which filters are left out, but those of rate 0. Default 0: none.
 
     Raises
     ------
     AudioMetamerError
-        If there is no such condition.
+        If there is no such condition, or no rate that high.
 
     Examples
     --------
@@ -64,18 +66,32 @@ def published_filters(condition: Condition = "full") -> list[ModulationFilter]:
     """
     if condition not in CONDITIONS:
         raise AudioMetamerError(f"there is no condition {condition!r}; there are {', '.join(CONDITIONS)}")
-    temporal = [ModulationFilter(rate, None) for rate in RATES_HZ]
+    rates = (0.0, *rates_from(lowest_rate))
+    temporal = [ModulationFilter(rate, None) for rate in rates]
     spectral = [ModulationFilter(None, scale) for scale in SCALES_CYCLES_PER_OCTAVE]
     both = [
         ModulationFilter(sign * rate, scale)
-        for rate in RATES_HZ
+        for rate in rates
         for scale in SCALES_CYCLES_PER_OCTAVE
         for sign in ((1, -1) if rate and scale else (1,))
     ]
-    slow = [ModulationFilter(rate, None) for rate in SLOW_RATES_HZ]
+    slow = [ModulationFilter(rate, None) for rate in SLOW_RATES_HZ if rate >= lowest_rate]
     return {"cochlear": [], "temporal": temporal + slow, "spectral": spectral, "full": temporal + spectral + both + slow}[
         condition
     ]
+
+
+def rates_from(lowest: float) -> list[float]:
+    """The published rates in Hz above 0, from one on.
+
+    Raises
+    ------
+    AudioMetamerError
+        If there is none.
+    """
+    if not 0 <= lowest <= RATES_HZ[-1]:
+        raise AudioMetamerError(f"lowest_rate is {lowest:g} Hz; give 0 to {RATES_HZ[-1]:g} Hz")
+    return [rate for rate in RATES_HZ[1:] if rate >= lowest]
 
 
 def temporal_response(

@@ -17,12 +17,15 @@ from audiometamer.metamers.methods import METHODS, Attempt, Method, load_method
 
 def test_methods():
     assert list(METHODS) == [
-        "default", "feather2023", "modulation", "normanhaignere2018", "textures", "textures-unweighted", "textures-normalised",
+        "default", "feather2023", "modulation", "modulation-refined", "normanhaignere2018", "textures", "textures-unweighted",
+        "textures-normalised",
     ]  # fmt: skip
     assert METHODS["feather2023"].steps == 24_000
     published = METHODS["feather2023"].attempts[0].optimizer(24_000)
     assert published == NormalizedDescent(Halving(1.0, 3000))
-    with pytest.raises(am.AudioMetamerError, match="no method 'adam'; there are default, feather2023, modulation, n"):
+    with pytest.raises(
+        am.AudioMetamerError, match="no method 'adam'; there are default, feather2023, modulation, modulation-refined, n"
+    ):
         load_method("adam")
 
 

@@ -7,7 +7,7 @@ import torch
 import audiometamer as am
 from audiometamer.metamers.targets import GivenTarget
 
-NAME = "modulation:normanhaignere2018/seconds=0.15/padding_seconds=0.1/padding_octaves=1"
+NAME = "modulation:normanhaignere2018/seconds=0.15/padding_seconds=0.1/padding_octaves=1/lowest_rate=4"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,16 @@ def test_the_default_method_of_a_modulation_model_is_the_gradient_on_its_moments
     assert metamer.evidence.tries[0].losses == pytest.approx(losses)
 
 
+def test_the_gradient_goes_on_from_matched_histograms_without_a_verdict(model, glide):
+    (metamer,) = am.synthesize(model, glide, "cochlear", method="modulation-refined", steps=30)
+    first, then = metamer.evidence.tries
+    assert [tried.attempt for tried in (first, then)] == ["histogram matching", "quasi-Newton"]
+    assert (then.continues, then.start_seed, len(first.comparisons)) == (0, None, 31)
+    assert then.losses[0] == pytest.approx(first.losses[-1] ** 2, rel=1e-3)
+    assert then.snr_db > first.snr_db + 3
+    assert metamer.evidence.kept == 1
+
+
 def test_an_interrupted_iteration_returns_what_it_has(model, glide):
     def stop(step: int, *_: torch.Tensor) -> None:
         if step == 1:
@@ -76,11 +86,26 @@ def test_sounds_without_modulation_are_refused(model, value):
     ("name", "message"),
     [
         ("chi2005", "there is no model modulation:chi2005; there is modulation:normanhaignere2018"),
-        ("normanhaignere2018/speed=2", "has no option 'speed'; it has seconds, padding_seconds, padding_octaves"),
+        ("normanhaignere2018/speed=2", "has no option 'speed'; it has seconds, padding_seconds, padding_octaves, lowest_rate"),
         ("normanhaignere2018/seconds=long", "the option seconds .* is 'long'; it must be a number of 0 or more"),
         ("normanhaignere2018/seconds=0.01", r"a sound of 0.01 s is too short .*: give 0.1 to 60 s"),
+        ("normanhaignere2018/seconds=0.5", "0.5 s are too short for the lowest modulation filter, at 0.5 Hz: give at least 1 s"),
+        ("normanhaignere2018/lowest_rate=200", "lowest_rate is 200 Hz; give 0 to 128 Hz"),
     ],
 )
 def test_names_that_do_not_exist_are_refused(name, message):
     with pytest.raises(am.AudioMetamerError, match=message):
         am.load_model(f"modulation:{name}")
+
+
+def test_a_recording_shorter_than_half_a_cycle_is_refused(model, tmp_path):
+    am.write_wav(tmp_path / "short.wav", torch.rand(2_400) / 10, 20_000)
+    with (
+        pytest.warns(am.AudioMetamerWarning, match="padded with silence"),
+        pytest.raises(
+            am.AudioMetamerError, match=r"short: 0\.12 s are too short for the lowest modulation filter, at 4 Hz: give"
+        ),
+    ):
+        model.read_clip(tmp_path / "short.wav")
+    am.write_wav(tmp_path / "enough.wav", torch.rand(3_000) / 10, 20_000)
+    assert model.read_clip(tmp_path / "enough.wav").samples.shape == (3_000,)

@@ -1,5 +1,7 @@
 """Networks against the published ones, layer by layer, and against closed forms."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -121,6 +123,18 @@ def test_spectemp_shapes(spectemp):
     }  # fmt: skip
     assert spectemp.classification.in_features == 23_421
     assert set(spectemp.state_dict()) == {"classification.weight", "classification.bias"}
+
+
+def test_spectemp_power_is_the_published_one(spectemp):
+    reference = np.load(Path(__file__).parent.parent / "data" / "spectemp_feather.npz")
+    filters = spectemp.filtered_signal
+    for number in range(0, len(filters), 10):
+        sign, scale, rate = filters.rates[number]
+        named = (0, 0.0625, 0.125, 0.25, 0.5, 1, 2)[scale], sign * (0, 0.5, 1, 2, 4, 8, 16, 32, 64)[rate]
+        assert named == tuple(reference["rate_scale"][number][::-1])
+    power = spectemp.avgpool(spectemp.power(filters(torch.from_numpy(reference["cochleagram"])[None])))[0, :, ::10].numpy()
+    published = reference["power_every_10th_channel"]
+    np.testing.assert_allclose(power / published.max(1, keepdims=True), published / published.max(1, keepdims=True), atol=2e-6)
 
 
 def test_filters_are_those_of_real_signals_with_peak_one(spectemp):
