@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 import psutil
 import torch
 
-from audiometamer.errors import AudioMetamerError, first_line
+from audiometamer.errors import AudioMetamerError, first_line, pluralize
 
 
 def choose_device(name: str) -> torch.device:
@@ -45,7 +45,7 @@ def is_accelerator(device: torch.device) -> bool:
 def describe(device: torch.device) -> str:
     """A device, for records: its product name, or the number of threads on the CPU."""
     if not is_accelerator(device):
-        return f"CPU, {torch.get_num_threads()} threads"
+        return f"CPU, {pluralize(torch.get_num_threads(), 'thread')}"
     named = getattr(torch.get_device_module(device), "get_device_name", None)
     return str(named()) if callable(named) else device.type
 

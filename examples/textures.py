@@ -10,7 +10,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 quick = "--quick" in sys.argv  # a few steps of short sounds, to see that it runs
-SECONDS, STEPS = (1.4, 3) if quick else (3.0, 300)
+SECONDS, STEPS = (1.4, 3) if quick else (3.0, 200)
 MODEL = f"texture:mcdermott2011/seconds={SECONDS}"
 
 

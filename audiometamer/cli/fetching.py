@@ -59,7 +59,11 @@ def agree(what: str, otherwise: str) -> None:
     """
     if not interactive():
         raise AudioMetamerError(f"to {what}, add --yes")
-    if not click.confirm(f"{what}?", err=True):
+    try:
+        agreed = click.confirm(f"{what}?", err=True)
+    except click.Abort:  # Ctrl-C, or the end of the input
+        agreed = False
+    if not agreed:
         raise AudioMetamerError(otherwise)
 
 

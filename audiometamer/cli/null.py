@@ -7,6 +7,7 @@ import click
 from audiometamer.cli import options
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
+from audiometamer.errors import pluralize
 from audiometamer.io.files import check_writable
 from audiometamer.metamers.verdicts import PAIRS
 
@@ -58,7 +59,7 @@ def null(
         largest = (metrics[metric].maximum for metric in METRICS)
         table.add_row(layer, *map(_format, largest))
     print_table(table)
-    click.echo(f"{distribution.pairs} pairs of {distribution.sounds} sounds: {out}")
+    click.echo(f"{pluralize(distribution.pairs, 'pair')} of {pluralize(distribution.sounds, 'sound')}: {out}")
 
 
 def _format(value: float) -> str:

@@ -13,8 +13,8 @@ from audiometamer.cli.printing import paragraph, plain_table, print_table
 from audiometamer.cli.published_check import check
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import json_text
+from audiometamer.models.published import Published, published_entry, published_home
 from audiometamer.models.published import published as registered
-from audiometamer.models.published import published_entry, published_home
 
 _DESCRIBED = 20  # entries at most, of which the list shows what they are
 
@@ -33,8 +33,8 @@ published.add_command(check)
 @click.argument("text", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print all that is known of them as JSON.")
 def list_published(text: str, as_json: bool) -> None:
-    """List the networks and sounds of papers, or those whose name or description contains TEXT."""
-    entries = [each for each in registered().values() if text.casefold() in f"{each.name} {each.what}".casefold()]
+    """List the networks and sounds of papers, or those whose name, description, paper or repository contains TEXT."""
+    entries = [each for each in registered().values() if text.casefold() in _searched(each)]
     if as_json:
         click.echo(json_text({each.name: msgspec.to_builtins(each) | {"here": each.is_here} for each in entries}))
         return
@@ -42,13 +42,16 @@ def list_published(text: str, as_json: bool) -> None:
         raise AudioMetamerError(f"nothing published contains {text!r}")
     table = plain_table("name", "here", numbers=["on disk", "source"])
     for each in entries:
-        kept = decimal(round(each.kept_gigabytes() * 1e9)) if each.network else ""
+        kept = decimal(round(each.kept_gigabytes() * 1e9)) if each.kind == "network" else ""
         table.add_row(each.name, "yes" if each.is_here else "", kept, decimal(round(each.gigabytes * 1e9)))
     print_table(table)
     if len(entries) <= _DESCRIBED:
         click.echo()
         for each in entries:
-            click.echo(paragraph(f"{each.name}: {each.what} ({each.paper}).", indent=0))
+            click.echo(paragraph(f"{each.name}: {each.what}.", indent=0))
+        click.echo()
+        for paper in dict.fromkeys(each.paper for each in entries):
+            click.echo(paragraph(paper, indent=0))
     click.echo()
     closing = f"""
         on disk: the network's folder; source: the archive or file that it is taken from. `audiometamer published list TEXT`
@@ -56,6 +59,10 @@ def list_published(text: str, as_json: bool) -> None:
         (AUDIOMETAMER_HOME moves it).
     """
     click.echo(paragraph(" ".join(closing.split()), indent=0))
+
+
+def _searched(entry: Published) -> str:
+    return f"{entry.name} {entry.what} {entry.paper} {entry.repository}".casefold()
 
 
 @published.command()

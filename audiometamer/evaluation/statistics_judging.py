@@ -6,12 +6,13 @@ import torch
 from audiometamer.evaluation.collection import Collection, fit_to_model
 from audiometamer.metamers.class_matches import class_matches
 from audiometamer.models.model import Model
+from audiometamer.networks.texture_network import TextureNetwork
 from audiometamer.statistics.arrays import FloatArray
 
 
 def has_statistics(model: Model) -> bool:
-    """Whether a model's network says how well statistics match, as those of textures do."""
-    return hasattr(model.network, "matches")
+    """Whether a model is one of texture statistics."""
+    return isinstance(model.network, TextureNetwork)
 
 
 def class_snrs(model: Model, collection: Collection, numbers: list[int], gains: list[float]) -> dict[str, FloatArray]:
@@ -31,6 +32,7 @@ def class_snrs(model: Model, collection: Collection, numbers: list[int], gains: 
     -------
     dict of str to array [shape=(metamers,)]
     """
+    assert isinstance(model.network, TextureNetwork)
     layers = model.default_layers
     found: dict[str, list[float]] = {}
     for i in numbers:

@@ -9,7 +9,6 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, Condition
 from audiometamer.experiment.design import Excerpts
-from audiometamer.signals.audio import file_duration
 from audiometamer.signals.presentation import Excerpt
 
 _TEXTURE = "texture"  # column of the clip that an exemplar is a metamer of
@@ -31,6 +30,8 @@ def exemplars_by_duration(available: AvailableStimuli, excerpts: Excerpts, stimu
         If metamers are of several layers, one does not hold two excerpts of the longest duration, or there is one texture only,
         and textures are compared.
     """
+    from audiometamer.signals.audio import file_duration  # only here: a server of experiments needs no torch
+
     layers = {(condition.model, condition.layer) for condition in available.conditions}
     if len(layers) > 1:
         raise AudioMetamerError(
@@ -81,6 +82,8 @@ def drawn_excerpts(
         0 or 1 for each interval; one of them is the odd one.
     generator : Generator
     """
+    from audiometamer.signals.audio import file_duration
+
     seconds = float(condition.layer.removesuffix(" s"))
 
     def apart(name: str) -> list[Excerpt]:

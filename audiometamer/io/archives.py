@@ -138,7 +138,7 @@ def fetch_members(
     if missing():
         with _held(folder):
             if wanted := missing():  # another process may have fetched them meanwhile
-                with _opened(source, waits) as (file, title):
+                with _opened(source, waits, notify) as (file, title):
                     _Fetch(file, title, folder, known, progress, notify, free).members(wanted)
     return paths
 
@@ -180,7 +180,7 @@ def fetch_file(
         known = {} if sha256 is None else {path: sha256}
         with _held(path.parent):
             if not verified(path, sha256=sha256):
-                with _opened(source, waits) as (file, title):
+                with _opened(source, waits, notify) as (file, title):
                     fetch = _Fetch(file, title, path.parent, known, progress, notify, free)
                     fetch.pieces({path: Piece(title, file.version, 0, file.size)})
     return path
@@ -232,13 +232,17 @@ class _Fetch:
         before = 0
         for path, piece in pieces.items():
             if resumed := done_of(path, piece):
-                self.notify(f"{path.name}: continues after {decimal(resumed)}")
+                self.notify(f"{self._name(path)}: continues after {decimal(resumed)}")
             digest = fetch_piece(
                 self.file, piece, path, sha256=self.known.get(path), report=self._reporter(path, piece, before, total)
             )
             before += piece.size or 0
             if path not in self.known:
-                self.notify(f"{path.name}: SHA-256 {digest} recorded in {record_of(path).name}")
+                self.notify(f"{self._name(path)}: SHA-256 {digest} recorded in {record_of(path).name}")
+
+    def _name(self, path: Path) -> str:
+        """A file in messages: members of one base name differ in their folders."""
+        return path.relative_to(self.folder).as_posix()
 
     def _reporter(self, path: Path, piece: Piece, before: int, total: int | None) -> Callable[[int], None]:
         """Progress by bytes: of what is fetched, or where all is read, of the source."""
@@ -247,7 +251,7 @@ class _Fetch:
 
         def report(done: int) -> None:
             of = "" if piece.size is None else f" of {decimal(piece.size)}"
-            self.progress((before + done) / total if total else 0.0, f"{path.name}: {decimal(done)}{of}")
+            self.progress((before + done) / total if total else 0.0, f"{self._name(path)}: {decimal(done)}{of}")
 
         return report
 
@@ -344,10 +348,12 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: str | os.PathLike[str], waits: Sequence[float]) -> Iterator[tuple[RemoteFile | LocalFile, str]]:
+def _opened(
+    source: str | os.PathLike[str], waits: Sequence[float], notify: Notify
+) -> Iterator[tuple[RemoteFile | LocalFile, str]]:
     """A source to read, and its name in messages: the address, or the path."""
     if isinstance(source, str) and "://" in source:
-        with RemoteFile(source, waits=waits) as remote:
+        with RemoteFile(source, waits=waits, notify=notify) as remote:
             yield remote, source
         return
     path = Path(source)

@@ -119,8 +119,9 @@ def fetch_piece(file: Source, piece: Piece, path: Path, *, sha256: str | None = 
         found = file_sha256(part)
         if expected not in (None, found):
             discard(path)
+            remedy = "" if sha256 else f"; if it is meant to be another one, delete {record_of(path)}"
             raise AudioMetamerError(
-                f"{path.name} of {piece.source} has the SHA-256 {found}, not {expected}: it is damaged, or another one"
+                f"{path.name} of {piece.source} has the SHA-256 {found}, not {expected}: it is damaged, or another one{remedy}"
             )
         write_text(record_of(path), f"{found}  {path.name}\n")
         sync(part)
@@ -171,9 +172,14 @@ def done_of(path: Path, piece: Piece) -> int:
 
 def discard(path: Path) -> None:
     """Delete what an attempt has left."""
-    for left in (_part_of(path), _note_of(path)):
+    for left in leftovers_of(path):
         with suppress(FileNotFoundError):
             left.unlink()
+
+
+def leftovers_of(path: Path) -> tuple[Path, Path]:
+    """What an attempt leaves: the incomplete file, and how much of it is safe."""
+    return _part_of(path), _note_of(path)
 
 
 def record_of(path: Path) -> Path:

@@ -13,6 +13,7 @@ import requests
 import urllib3
 
 from audiometamer.errors import AudioMetamerError, first_line, pluralize
+from audiometamer.io.callbacks import Notify, silent
 from audiometamer.version import __version__
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each further attempt
@@ -22,6 +23,7 @@ _FIRST_WINDOW = 1 << 12  # bytes asked for after a jump: a header of an archive,
 _LAST_WINDOW = 1 << 26
 _GROWTH = 4  # of windows that follow each other
 _NEAR = 1 << 20  # bytes that are read through sooner than another request is answered
+_REMEDY = "a file that you get otherwise can be given with --from"
 _FIRST_ATTEMPTS = 3  # to reach a server that has never answered
 _LONGEST_WAIT = 60.0  # seconds, whatever the server asks for
 _INNERMOST = (
@@ -96,6 +98,8 @@ class RemoteFile(io.RawIOBase):
         Seconds before each further attempt; there are as many without a single byte of progress. Default 1 s to 30 s.
     timeout : (float, float)
         Seconds for connecting, and without a byte from the server. Default 15 and 60.
+    notify : callable, optional
+        Called with a line before each wait.
 
     Attributes
     ----------
@@ -116,8 +120,10 @@ class RemoteFile(io.RawIOBase):
         *,
         waits: Sequence[float] = WAITS,
         timeout: tuple[float, float] = TIMEOUT,
+        notify: Notify = silent,
     ) -> None:
         super().__init__()
+        self._notify = notify
         self.address, self._waits, self._timeout = checked_address(address), tuple(waits), timeout
         self._position, self._window, self._expected = 0, _FIRST_WINDOW, range(0)
         self._body: _Body | None = None
@@ -206,7 +212,10 @@ class RemoteFile(io.RawIOBase):
                 unreachable = self._known is None and not isinstance(error, _BusyError) and number >= _FIRST_ATTEMPTS
                 if wait is None or unreachable:
                     raise AudioMetamerError(self._given_up(error, number)) from error
-                time.sleep(max(wait, getattr(error, "wait", 0)))
+                seconds = max(wait, getattr(error, "wait", 0))
+                reason = f"the server answered {error}" if isinstance(error, _BusyError) else _reason(error)
+                self._notify(f"{self.address}: {reason}; attempt {number + 1} in {seconds:g} s")
+                time.sleep(seconds)
         raise AssertionError("the last attempt returns or raises")
 
     def _given_up(self, error: Exception, attempts: int) -> str:
@@ -307,9 +316,9 @@ class RemoteFile(io.RawIOBase):
             asked = response.headers.get("Retry-After", "")
             return _BusyError(said, min(float(asked), _LONGEST_WAIT) if asked.isdigit() else 0.0)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            return AudioMetamerError(f"{self.address}: there is no such file ({said}); has it moved?")
+            return AudioMetamerError(f"{self.address}: there is no such file ({said}); has it moved? {_REMEDY}")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return AudioMetamerError(f"{self.address}: the server refused access ({said})")
+            return AudioMetamerError(f"{self.address}: the server refused access ({said}); {_REMEDY}")
         if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return AudioMetamerError(f"{self.address} changed while it was read: it has become shorter")
         return AudioMetamerError(f"{self.address}: the server answered {said}, not with the file")

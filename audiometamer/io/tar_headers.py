@@ -87,17 +87,27 @@ def members_from(file: ReadableFile, offset: int, archive: str) -> Iterator[Memb
 
 def _header(block: bytes, offset: int, archive: str) -> tuple[tarfile.TarInfo, int]:
     if len(block) < BLOCK:
-        what = "is empty" if offset == 0 and not block else f"ends at byte {offset + len(block)}, without the mark of its end"
-        raise AudioMetamerError(f"{archive} {what}: it is truncated")
+        if offset == 0 and (other := _other_kind(block)):
+            raise AudioMetamerError(f"{archive} {other}")
+        what = "is empty" if offset == 0 and not block else f"ends before byte {offset + BLOCK}, without the mark of its end"
+        raise AudioMetamerError(f"{archive} {what}: it is truncated; copy or download it again")
     try:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         if offset:
             raise AudioMetamerError(f"{archive} is damaged: there is no valid header at byte {offset}") from error
-        kind = next((kind for start, kind in _COMPRESSED.items() if block.startswith(start)), None)
-        what = f"is compressed with {kind}; unpack it to a plain tar first" if kind else "is not a tar archive"
+        what = _other_kind(block) or "is not a tar archive"
         raise AudioMetamerError(f"{archive} {what}") from error
     return header, _checked_size(header.size, offset, archive)
+
+
+def _other_kind(block: bytes) -> str:
+    """What a file that begins like this is instead of an archive; empty if that is not known."""
+    if kind := next((kind for start, kind in _COMPRESSED.items() if block.startswith(start)), None):
+        return f"is compressed with {kind}; unpack it to a plain tar first"
+    if block.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "is a web page (for a login?), not a tar archive"
+    return ""
 
 
 def _checked_size(size: int, offset: int, archive: str) -> int:

@@ -12,10 +12,11 @@ from audiometamer.matching.losses import (
     transformed,
     weighted,
 )
-from audiometamer.matching.optimizers import LBFGS, Adam, Constant, Cosine, Halving, NormalizedDescent, Phases
+from audiometamer.matching.optimizers import LBFGS, Adam, CautiousLBFGS, Constant, Cosine, Halving, NormalizedDescent, Phases
 from audiometamer.matching.stopping import Plateau, Stuck
 
 __all__ = [
+    "CautiousLBFGS",
     "LBFGS",
     "Adam",
     "Constant",

@@ -211,19 +211,58 @@ class LBFGS:
 
     def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
         x, g = signals.flatten(1), gradients.flatten(1)
-        moves, changes = state["moves"], state["changes"]
-        if step > 0:
-            move, change = x - state["signals"], g - state["gradients"]
-            # Without positive curvature the approximate Hessian would not stay positive definite: such a pair is skipped.
-            curved = (_dot(move, change) > 1e-10 * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True))[..., None]
-            moves = torch.where(curved, torch.cat([moves[:, 1:], move[:, None]], 1), moves)
-            changes = torch.where(curved, torch.cat([changes[:, 1:], change[:, None]], 1), changes)
-        direction = _two_loops(g, moves, changes)
-        norm = direction.norm(dim=1, keepdim=True)
-        unscaled = ~moves[:, -1].any(1, keepdim=True)  # no curvature is known yet: the gradient's own length means nothing
-        factor = torch.where(unscaled | (norm > self.max_step), self.max_step / (norm + 1e-10), torch.ones_like(norm))
-        state = {"moves": moves, "changes": changes, "signals": x, "gradients": g}
-        return signals - (factor * direction).view_as(signals), state
+        moves, changes = _with_latest(x, g, state) if step > 0 else (state["moves"], state["changes"])
+        moved = x - _limited_step(g, moves, changes, torch.full_like(x[:, :1], self.max_step))
+        return moved.view_as(signals), {"moves": moves, "changes": changes, "signals": x, "gradients": g}
+
+
+@dataclass(frozen=True)
+class CautiousLBFGS(LBFGS):
+    """L-BFGS that takes back a step after which a signal's gradient is more than twice as large as before.
+
+    The signal returns to where it was, with what the step has taught about curvature, and steps of half the size; each step that
+    is not taken back allows the next a tenth more, up to `max_step`. For losses that fall to zero with their gradients, where
+    steps without a line search may leap out of the valley that they follow.
+
+    Parameters
+    ----------
+    max_step, memory
+        As for `LBFGS`.
+    """
+
+    def init(self, signals: Tensor) -> State:
+        state = super().init(signals)
+        return {**state, "radius": torch.full_like(state["signals"][:, :1], self.max_step)}
+
+    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        x, g = signals.flatten(1), gradients.flatten(1)
+        moves, changes = _with_latest(x, g, state) if step > 0 else (state["moves"], state["changes"])
+        sizes = [each.norm(dim=1, keepdim=True) for each in (g, state["gradients"])]
+        back = (sizes[0] > 2 * sizes[1]) & (step > 0)
+        x, g = torch.where(back, state["signals"], x), torch.where(back, state["gradients"], g)
+        radius = torch.where(back, 0.5 * state["radius"], (1.1 * state["radius"]).clamp(max=self.max_step))
+        moved = x - _limited_step(g, moves, changes, radius)
+        state = {"moves": moves, "changes": changes, "signals": x, "gradients": g, "radius": radius}
+        return moved.view_as(signals), state
+
+
+def _with_latest(x: Tensor, g: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    """Pairs of moves and changes of the gradient, [shape=(batch, memory, n)], with the latest."""
+    moves, changes = state["moves"], state["changes"]
+    move, change = x - state["signals"], g - state["gradients"]
+    # Without positive curvature the approximate Hessian would not stay positive definite: such a pair is skipped.
+    curved = (_dot(move, change) > 1e-10 * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True))[..., None]
+    moves = torch.where(curved, torch.cat([moves[:, 1:], move[:, None]], 1), moves)
+    changes = torch.where(curved, torch.cat([changes[:, 1:], change[:, None]], 1), changes)
+    return moves, changes
+
+
+def _limited_step(gradients: Tensor, moves: Tensor, changes: Tensor, radius: Tensor) -> Tensor:
+    """The step to subtract, [shape=(batch, n)], no longer than a radius [shape=(batch, 1)], and as long as that at first."""
+    direction = _two_loops(gradients, moves, changes)
+    norm = direction.norm(dim=1, keepdim=True)
+    unscaled = ~moves[:, -1].any(1, keepdim=True)  # no curvature is known yet: the gradient's own length means nothing
+    return torch.where(unscaled | (norm > radius), radius / (norm + 1e-10), torch.ones_like(norm)) * direction
 
 
 def _two_loops(gradients: Tensor, moves: Tensor, changes: Tensor) -> Tensor:

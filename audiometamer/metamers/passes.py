@@ -17,6 +17,7 @@ from audiometamer.metamers.settings import places
 from audiometamer.models.activations import Tap, record_taps
 from audiometamer.models.folding import faster_copy, shallow_copy
 from audiometamer.models.model import Model
+from audiometamer.networks.texture_network import TextureNetwork
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,14 @@ class Passes:
 
     def _clipped(self, model: Model, gradient_clip: float) -> Model:
         """A copy whose compression has a smaller largest derivative, if it has one and can be copied."""
-        front_end, in_network = self._model.front_end, hasattr(self._model.network, "clip_gradients")
-        if gradient_clip == 1 or not (in_network or isinstance(front_end, Cochleagram)):
+        front_end, network = self._model.front_end, self._model.network
+        if gradient_clip == 1 or not (isinstance(front_end, Cochleagram) or isinstance(network, TextureNetwork)):
             return model
         copy = shallow_copy(model)
         if copy is not model:
             if isinstance(front_end, Cochleagram):
                 copy.front_end = front_end.with_gradient_clip(gradient_clip)
-            if in_network:
+            if isinstance(copy.network, TextureNetwork):
                 copy.network.clip_gradients(gradient_clip)
         return copy
 

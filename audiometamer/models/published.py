@@ -196,7 +196,9 @@ def published_entry(name: str) -> Published:
     """
     if (found := published().get(name)) is not None:
         return found
-    nearest = difflib.get_close_matches(name, published(), n=1)
+    nearest = [known for known in published() if known.endswith(f"/{name}")] or difflib.get_close_matches(
+        name, published(), n=1, cutoff=0.75
+    )
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise AudioMetamerError(f"no published network or data set is called {name!r}{hint}; `audiometamer published list` lists all")
 

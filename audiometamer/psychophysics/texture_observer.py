@@ -120,7 +120,7 @@ def plot_texture_discrimination(curves: DiscriminationCurves) -> "Figure":
     axes.set(xlabel="duration of the excerpts (ms)", ylabel="correct (%)", ylim=(20, 103))
     axes.set_xticks(1000 * curves.durations, [f"{1000 * seconds:g}" for seconds in curves.durations], minor=False)
     axes.minorticks_off()
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize="small")
     tidy(axes)
     return figure
 

@@ -16,6 +16,7 @@ from audiometamer.io.callbacks import Notify, Progress, silent
 from audiometamer.io.files import atomic_folder, is_temporary, make_folder, temporary_path
 from audiometamer.io.label_files import read_label_file
 from audiometamer.io.locks import file_lock
+from audiometamer.io.partial_files import leftovers_of, record_of
 from audiometamer.io.tar_headers import members_from
 from audiometamer.models.published import Published, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
@@ -97,20 +98,30 @@ def get_all(
         groups = [list(group) for _, group in groupby(by_address, key=lambda each: each.address)]
         for together, share in zip(groups, _shares(groups, progress), strict=True):
             for entry, file in zip(together, _fetched(together, [*map(Path, sources)], share, notify), strict=True):
-                for line in _converted(entry, file, trust=trust):
-                    notify(f"{entry.name}: {line}")
+                try:
+                    for line in _converted(entry, file, trust=trust):
+                        notify(f"{entry.name}: {line}")
+                except AudioMetamerError:
+                    if sources:  # a wrong file must not stand in the way of the right one
+                        _remove(file)
+                    raise
     return {each.name: each.folder for each in entries}
 
 
 @contextmanager
-def _held() -> Iterator[None]:
+def _held(*, waits: bool = True) -> Iterator[None]:
     """The folder of what has been fetched, in which one process at a time adds or removes."""
     try:
         make_folder(published_home())
     except OSError as error:
-        raise AudioMetamerError(f"could not write into {published_home()}: {error.strerror}") from error
-    with file_lock(published_home() / ".lock"):
-        yield
+        raise AudioMetamerError(
+            f"could not write into {published_home()} ({error.strerror}); AUDIOMETAMER_HOME names another folder"
+        ) from error
+    try:
+        with file_lock(published_home() / ".lock", timeout=-1 if waits else 0):
+            yield
+    except TimeoutError as error:
+        raise AudioMetamerError(f"something is being fetched into {published_home()}; wait until that has ended") from error
 
 
 def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterator[Progress]:
@@ -127,65 +138,65 @@ def _shares(groups: Sequence[Sequence[Published]], progress: Progress) -> Iterat
 
 def _fetched(entries: Sequence[Published], sources: Sequence[Path], progress: Progress, notify: Notify) -> list[Path]:
     """The files of entries that have the same address, checked by their hashes; they are deleted once they are converted."""
-    folder = _downloads() / PurePosixPath(urlsplit(entries[0].address).path).stem
+    folder = _download_folder(entries[0])
     if entries[0].files:
         return [_several_files(entry, sources, folder, progress, notify) for entry in entries]
-    files = {each.member: file for each in entries if (file := _given(each.member, sources))}
     hashes = {each.member: each.sha256 for each in entries if each.sha256}
-    for member, file in files.items():
-        fetch_file(file, folder / member, sha256=hashes.get(member), progress=progress, notify=notify)
-    left = [each for each in entries if each.member not in files]
-    for source, group in groupby(left, key=lambda each: _source(each, sources)):
+    for source, group in groupby(entries, key=lambda each: _source(each, each.member, sources)):
         members = [each.member for each in group]
-        if left[0].in_archive:
+        if _is_archive(source, entries[0]):
             fetch_members(source, members, folder, sha256=hashes, progress=progress, notify=notify)
         else:
             fetch_file(source, folder / members[0], sha256=hashes.get(members[0]), progress=progress, notify=notify)
     return [folder / each.member for each in entries]
 
 
+def _download_folder(entry: Published) -> Path:
+    return _downloads() / _base_of(entry).removesuffix(".tar").removesuffix(".pckl")
+
+
+def _base_of(entry: Published) -> str:
+    """Name of what is at the address."""
+    return PurePosixPath(urlsplit(entry.address).path).name
+
+
+def _is_archive(source: str | Path, entry: Published) -> bool:
+    return entry.in_archive and (isinstance(source, str) or not is_called(source.as_posix(), entry.member))
+
+
 def _several_files(entry: Published, sources: Sequence[Path], folder: Path, progress: Progress, notify: Notify) -> Path:
     """The folder that the files of an entry are copied to from the sources, or fetched to."""
-    found: dict[str, str | Path] = {}
-    for file in entry.files:
-        given = _given(PurePosixPath(file).name, sources)
-        if sources and given is None:
-            raise _not_given(entry, PurePosixPath(file).name, sources)
-        found[file] = given or f"{entry.address}/{file}"
+    found = {file: _source(entry, PurePosixPath(file).name, sources, address=f"{entry.address}/{file}") for file in entry.files}
     for k, (file, source) in enumerate(found.items()):
         fetch_file(source, folder / file, sha256=entry.files[file], notify=notify)
         progress((k + 1) / len(found), file)
     return folder
 
 
-def _given(name: str, sources: Iterable[Path]) -> Path | None:
-    """The file of this name, or end of a path, among the sources or in a folder among them."""
-    base = PurePosixPath(name).name
-    files = (file for source in sources for file in (sorted(source.rglob(base)) if source.is_dir() else [source]))
-    return next((file for file in files if is_called(file.as_posix(), name) and file.is_file()), None)
+def _source(entry: Published, name: str, sources: Sequence[Path], *, address: str | None = None) -> str | Path:
+    """Where a file of an entry is: the first of the sources, or of the files in a folder, that is or holds it; or its address.
 
-
-def _source(entry: Published, sources: Sequence[Path]) -> str | Path:
-    """Where to take an entry from: the archive among the sources that holds it, or without sources its address."""
+    `name` is that of the file, or the end of its path; an archive in a folder has its published name.
+    """
     if not sources:
-        return entry.address
-    archives = [source for source in sources if source.is_file() and tarfile.is_tarfile(source)]
-    if (archive := next((each for each in archives if _holds(each, entry.member)), None)) is None:
-        raise _not_given(entry, entry.member, sources)
-    return archive
+        return address or entry.address
+    for source in sources:
+        names = (PurePosixPath(name).name, _base_of(entry))
+        for file in [each for base in names for each in sorted(source.rglob(base))] if source.is_dir() else [source]:
+            if is_called(file.as_posix(), name) or (entry.in_archive and _holds(file, name)):
+                return file
+    given = first_few([str(source) for source in sources])
+    raise AudioMetamerError(
+        f"{entry.name} is made from {name}, which is missing; where there is internet, `audiometamer published get {entry.name}` "
+        f"fetches it (not found in {given})"
+    )
 
 
 def _holds(archive: Path, member: str) -> bool:
+    if not archive.is_file() or not tarfile.is_tarfile(archive):
+        return False
     with LocalFile(archive) as file:
         return any(is_called(each.name, member) for each in members_from(file, 0, str(archive)))
-
-
-def _not_given(entry: Published, file: str, sources: Sequence[Path]) -> AudioMetamerError:
-    given = first_few([str(source) for source in sources])
-    return AudioMetamerError(
-        f"{given} does not contain {file}, which {entry.name} is made from; where there is internet, `audiometamer published get "
-        f"{entry.name}` fetches it from {entry.address}"
-    )
 
 
 def _converted(entry: Published, file: Path, *, trust: bool) -> list[str]:
@@ -266,7 +277,7 @@ def sizes(names: Iterable[str] | None = None) -> dict[str, int]:
 
 
 def clean(names: Iterable[str] | None = None) -> int:
-    """Remove what has been fetched, but not the record of its hashes.
+    """Remove what has been fetched, but not the record of its hashes; a file that never became a model loses its record, too.
 
     Parameters
     ----------
@@ -282,26 +293,28 @@ def clean(names: Iterable[str] | None = None) -> int:
     Raises
     ------
     AudioMetamerError
-        If a name is unknown, or something cannot be removed.
+        If a name is unknown, something cannot be removed, or something is being fetched.
     """
     places = _places(names)
-    with _held():
+    with _held(waits=False):
         freed = sum(sizes(names).values())
         try:
-            for folder in chain(*places.values()):
-                _remove(folder)
+            for path in chain(*places.values()):
+                _remove(path)
         except OSError as error:
             raise AudioMetamerError(f"could not remove {error.filename}: {error.strerror}") from error
     return freed
 
 
-def _remove(folder: Path) -> None:
-    if folder == _downloads():
-        for file in _files([folder]):
+def _remove(path: Path) -> None:
+    """Remove the folder of an entry; or a download, or all in a folder of downloads, with the records of their hashes."""
+    if path.is_relative_to(_downloads()):
+        for file in _files([path]):
             file.unlink()
-    elif folder.exists():
-        doomed = temporary_path(folder)  # an interruption leaves no half of a model under its name
-        folder.rename(doomed)
+            record_of(file).unlink(missing_ok=True)
+    elif path.exists():
+        doomed = temporary_path(path)  # an interruption leaves no half of a model under its name
+        path.rename(doomed)
         shutil.rmtree(doomed)
 
 
@@ -310,15 +323,21 @@ def _downloads() -> Path:
 
 
 def _places(names: Iterable[str] | None) -> dict[str, list[Path]]:
-    """The folders that are removed, by name."""
+    """The folders and downloads that are removed, by name."""
     if names is not None:
-        return {entry.original: [entry.folder] for entry in map(published_entry, names)}
+        originals = {entry.original: published()[entry.original] for entry in map(published_entry, names)}
+        return {name: [entry.folder, *_downloads_of(entry)] for name, entry in originals.items()}
     here = {entry.original: [entry.folder] for entry in published().values()}
     left = [path for path in published_home().glob("*/*/*") if is_temporary(path.name)]  # by killed processes
     return here | {"unfinished": [_downloads(), *left]}
 
 
-def _files(folders: Iterable[Path]) -> list[Path]:
-    """The files in folders, but not the records of hashes, nor what lists archives and locks."""
-    files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
+def _downloads_of(entry: Published) -> list[Path]:
+    files = [_download_folder(entry) / file for file in (entry.files or [entry.member])]
+    return [each for file in files for each in (file, *leftovers_of(file))]
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    """The files among paths and in folders, but not the records of hashes, nor what lists archives and locks."""
+    files = (file for path in paths for file in (path, *path.rglob("*")) if file.is_file())
     return sorted(file for file in files if file.suffix != _RECORD and not file.name.startswith("."))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.devices import free_memory
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, pluralize
 from audiometamer.signals.resampling import resample
 from audiometamer.training.mixing import Backgrounds, Pool
 from audiometamer.training.recordings import SPLITS, Recording, Samples
@@ -186,8 +186,9 @@ class Corpus:
             ]
             if found:
                 kinds = ", ".join(sorted(set(found))[:5]) + (", …" if len(set(found)) > 5 else "")
+                several = pluralize(len(found), "recording")
                 warnings.warn(
-                    f"{len(found)} recordings of split {split} have a {name} that is not among the {len(known)} classes: {kinds}",
+                    f"{several} of split {split} with a {name} that is not among the {len(known)} classes: {kinds}",
                     AudioMetamerWarning,
                     stacklevel=2,
                 )

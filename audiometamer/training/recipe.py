@@ -63,6 +63,8 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Epochs between changes of the schedule "steps". Default 50.
     factor : float
         Factor of each change of the schedule "steps". Default 0.1.
+    span : int, optional
+        Epochs over which the schedule runs, if training ends before it does: for the first of several stages. Default: all.
     """
 
     name: Literal["AdamW", "SGD"] = "AdamW"
@@ -73,6 +75,7 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     warm_up: Share = 0.0
     every: Annotated[int, Meta(ge=1)] = 50
     factor: Positive = 0.1
+    span: Annotated[int, Meta(ge=1)] | None = None
 
     def built(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimiser of a network's parameters."""
@@ -82,6 +85,7 @@ class OptimizerRecipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def rate(self, step: int, *, per_epoch: int, epochs: int) -> float:
         """The learning rate at a step, counted from 0."""
+        epochs = self.span or epochs
         warm_up = self.warm_up * per_epoch * epochs
         if step < warm_up:
             return self.learning_rate * (step + 1) / warm_up
@@ -278,6 +282,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     """What does not fit together."""
     if not recipe.tasks:
         yield "it names no task; add [tasks.word]"
+    if recipe.optimizer.span is not None and recipe.optimizer.span < recipe.epochs:
+        yield f"the span of the optimizer is {recipe.optimizer.span}; it must be at least the epochs, {recipe.epochs}"
     if recipe.cached_epochs and recipe.adversary and recipe.adversary.at == "waveform":
         yield "cached_epochs keeps cochleagrams, but the adversary is at the waveform"
     if recipe.mixup and recipe.adversary:

@@ -64,6 +64,7 @@ def test_the_list(capsys):
 def test_names_that_are_not_there(capsys):
     assert "nothing published contains 'vision'" in refused(capsys, "published", "list", "vision")
     assert "did you mean 'feather2023/cochcnn9'" in refused(capsys, "published", "get", "feather2023/cochcnn")
+    assert "did you mean 'feather2023/cochcnn9'" in refused(capsys, "published", "get", "cochcnn9")
     assert "no published network or data set is called" in refused(capsys, "published", "clean", "feather2023/cochcnn")
 
 
@@ -101,7 +102,7 @@ def test_from_a_file_nothing_is_asked(capsys, tmp_path, server, archives):
     archive, labels = tmp_path / "mine.tar", tmp_path / "word_and_speaker_encodings_jsinv3.pckl"
     archive.write_bytes(archives["cochdnn_model_checkpoints.tar"])
     wanted = "published", "get", "tuckute2023/cochcnn9-word", "--from", str(archive)
-    assert f"does not contain {labels.name}, which feather2023/labels is made from" in refused(capsys, *wanted)
+    assert f"feather2023/labels is made from {labels.name}, which is missing" in refused(capsys, *wanted)
     labels.write_bytes(archives[labels.name])
     assert main([*wanted, "--from", str(labels)]) == 0
     assert server.log == []

@@ -56,7 +56,7 @@ def test_a_fetched_network_keeps_what_was_found(fetched, sounds, capsys):
     assert (found["layers"], found["null_pairs"], found["classes"]) == (["relu0", "final"], 6, {"word": 3})
     assert [steps["steps"] for steps in found["steps"]] == [2, 2]
     assert found["accuracy"][0]["score"]["clips"] == 4
-    for text in ("2 layers, 3 words", "accuracy in quiet:", "natural sounds: 6 pairs", "relu0", "check.json and ", "null.json"):
+    for text in ("2 layers, 3 words", "accuracy in quiet:", "natural sounds: 6 pairs", "relu0", "check.json, ", "null.json"):
         assert text in out
     assert am.NullDistribution.load(fetched / "null.json").pairs == 6
     before = (fetched / "null.json").read_bytes()

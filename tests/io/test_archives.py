@@ -336,6 +336,8 @@ def test_what_is_no_plain_tar(tmp_path, served, address, archive):
     served.content = gzip.compress(archive, 1)
     refused(f"{address} is compressed with gzip; unpack it to a plain tar first", address, ["b.pt"], tmp_path)
     served.content, served.etag = b"<html>Not here.</html>" * 100, '"2"'
+    refused(rf"{address} is a web page \(for a login\?\), not a tar archive", address, ["b.pt"], tmp_path)
+    served.content, served.etag = b"Not here." * 100, '"3"'
     refused(f"{address} is not a tar archive", address, ["b.pt"], tmp_path)
 
 

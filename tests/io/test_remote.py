@@ -129,6 +129,19 @@ def test_a_busy_server_is_asked_again(server, served):
     refused("the server answered 503 Service Unavailable, 5 times in a row; try again later", server.address("file"))
 
 
+def test_every_wait_is_reported(server, served):
+    served.statuses[:] = [503, 429]
+    lines = []
+    with RemoteFile(server.address("file"), waits=(0.01, 0.02), notify=lines.append) as file:
+        assert file.read() == CONTENT
+    address = server.address("file")
+    assert lines == [
+        f"{address}: the server answered 503 Service Unavailable; attempt 2 in 0.01 s",
+        f"{address}: the server answered 429 Too Many Requests; attempt 3 in 0.02 s",
+    ]
+
+
+
 def test_a_busy_server_says_how_long_to_wait(server, served, monkeypatch):
     waits = []
     monkeypatch.setattr(time, "sleep", waits.append)

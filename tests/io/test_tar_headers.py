@@ -99,15 +99,15 @@ def test_links_have_no_content_whatever_size_they_state():
     ("content", "said"),
     [
         (b"", "a.tar is empty: it is truncated"),
-        (b"x" * 100, "a.tar ends at byte 100, without the mark of its end: it is truncated"),
+        (b"x" * 100, "a.tar ends before byte 512, without the mark of its end: it is truncated"),
         (b"x" * 512, "a.tar is not a tar archive"),
         (b"\x1f\x8b\x08" + b"x" * 600, "a.tar is compressed with gzip; unpack it to a plain tar first"),
         (b"BZh9" + b"x" * 600, "a.tar is compressed with bzip2"),
         (b"\xfd7zXZ\0" + b"x" * 600, "a.tar is compressed with xz"),
         (b"\x28\xb5\x2f\xfd" + b"x" * 600, "a.tar is compressed with zstd"),
         (b"PK\x03\x04" + b"x" * 600, "a.tar is compressed with zip"),
-        (header_of("a", 5) + bytes(512), "a.tar ends at byte 1024, without the mark of its end"),
-        (header_of("a", 5) + bytes(512) + header_of("b")[:100], "a.tar ends at byte 1124, without"),
+        (header_of("a", 5) + bytes(512), "a.tar ends before byte 1536, without the mark of its end"),
+        (header_of("a", 5) + bytes(512) + header_of("b")[:100], "a.tar ends before byte 1536, without"),
         (header_of("a", 5) + bytes(512) + b"x" * 512, "a.tar is damaged: there is no valid header at byte 1024"),
         (header_of("a", 600)[:200] + bytes(400), "a.tar is not a tar archive"),
         (

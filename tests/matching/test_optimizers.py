@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.matching import LBFGS, Adam, NormalizedDescent, half_squared_error
+from audiometamer.matching import LBFGS, Adam, CautiousLBFGS, NormalizedDescent, half_squared_error
 from audiometamer.matching.domains import Gaussian
 
 
@@ -62,3 +62,26 @@ def test_the_function_comes_first():
         am.match(
             torch.ones(1, 4), torch.square, torch.ones(1, 4), domain=Gaussian(), optimizer=Adam(lambda step: 0.1), steps=2
         )  # fmt: skip
+
+
+def test_a_step_that_makes_the_gradient_grow_is_taken_back_and_halved():
+    """x³ from 1: the first step is too long by far, and those after it are halved until one is not."""
+    optimizer, x = CautiousLBFGS(max_step=8.0, memory=3), torch.tensor([[1.0], [0.0]])
+    state = optimizer.init(x)
+    x, state = optimizer.step(0, x, torch.tensor([[1.0], [1.0]]), state)
+    assert x.flatten().tolist() == pytest.approx([-7.0, -8.0])
+    x, state = optimizer.step(1, x, torch.tensor([[-343.0], [0.5]]), state)
+    assert state["signals"].flatten().tolist() == pytest.approx([1.0, -8.0])
+    assert state["radius"].flatten().tolist() == pytest.approx([4.0, 8.0])
+    assert float(x[0]) == pytest.approx(1 - 8 / 344)  # along the secant from 1 to -7
+
+
+def test_without_a_leap_it_is_lbfgs():
+    start = torch.tensor([[3.0, -2.0]])
+    curvature = torch.tensor([[1.0, 4.0]])
+    for cautious, plain in zip(
+        path(CautiousLBFGS(max_step=0.5, memory=3), lambda x: curvature * x, start, 6),
+        path(LBFGS(max_step=0.5, memory=3), lambda x: curvature * x, start, 6),
+        strict=True,
+    ):
+        torch.testing.assert_close(cautious, plain)

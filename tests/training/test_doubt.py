@@ -49,7 +49,7 @@ def test_the_limit_and_the_others():
     means = np.arange(1, 11) / 10
     known = [*(Sound(mean, "up") for mean in means), Sound(0.01, "down")]
     others = [Sound(mean, "sideways") for mean in (0.05, -0.05, 0.9)]
-    with pytest.warns(am.AudioMetamerWarning, match="3 recordings of split test have a word that is not among the 2 classes"):
+    with pytest.warns(am.AudioMetamerWarning, match="3 recordings of split test with a word that is not among the 2 classes"):
         tests = testing.prepare_test_set(model, [*known, *others], split="test")
     _, answers = testing.measure(model, tests, [AccuracyCondition()])
     doubt = measure_doubt(model, tests, answers, batch_size=2)["word"]

@@ -160,7 +160,7 @@ def test_measure(tiny):
     labels = tiny.labels["word"]
     recordings = [Sound(noise(5000 + k, k), word=[labels[k % 3]]) for k in range(6)]
     recordings[-1] = Sound(noise(5000, 9), word=["unknown"])
-    with pytest.warns(AudioMetamerWarning, match="1 recordings of split test have a word that is not among the 3 classes: unk"):
+    with pytest.warns(AudioMetamerWarning, match="1 recording of split test with a word that is not among the 3 classes: unk"):
         tests = testing.prepare_test_set(tiny, recordings, split="test")
     reported = []
     wanted = testing.conditions((0.0,), [Adversary("cochleagram", "l2", 0.1, steps=1)])

@@ -318,6 +318,8 @@ def test_the_cosine_schedule():
     recipe = msgspec.convert({"learning_rate": 2.0, "warm_up": 0.5}, OptimizerRecipe)
     rates = [recipe.rate(step, per_epoch=4, epochs=2) for step in range(8)]
     assert rates == pytest.approx([0.5, 1, 1.5, 2, 2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5])
+    first = msgspec.structs.replace(recipe, span=2)
+    assert [first.rate(step, per_epoch=4, epochs=1) for step in range(4)] == rates[:4]
 
 
 @pytest.mark.programs
@@ -647,6 +649,12 @@ def test_a_cached_run_resumes_to_the_same_weights(cached_recipe, data, tmp_path)
 def test_cached_cochleagrams_and_an_adversary_at_the_waveform(cached_recipe):
     cached_recipe.write_text(CACHED + '[adversary]\nat = "waveform"\nnorm = "l2"\nradius = 1.0\n')
     with pytest.raises(am.AudioMetamerError, match="cached_epochs keeps cochleagrams, but the adversary is at the waveform"):
+        read_recipe(cached_recipe)
+
+
+def test_a_schedule_that_ends_before_the_training(cached_recipe):
+    cached_recipe.write_text(CACHED + "[optimizer]\nspan = 1\n")
+    with pytest.raises(am.AudioMetamerError, match=r"the span of the optimizer is 1; it must be at least the epochs, 3"):
         read_recipe(cached_recipe)
 
 

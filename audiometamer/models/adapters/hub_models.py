@@ -62,7 +62,10 @@ def bytes_to_fetch(text: str) -> int:
 def _parts(text: str) -> tuple[str, str | None]:
     """Repository and revision."""
     if not (found := _NAME.fullmatch(text)):
-        raise AudioMetamerError(f"hub:{text} names no repository; the form is hub:OWNER/NAME or hub:OWNER/NAME@REVISION")
+        raise AudioMetamerError(
+            f"hub:{text} names no repository; the form is hub:OWNER/NAME or hub:OWNER/NAME@REVISION, and that of a folder "
+            "transformers:FOLDER"
+        )
     return found["repository"], found["revision"]
 
 
