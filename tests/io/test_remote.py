@@ -141,7 +141,6 @@ def test_every_wait_is_reported(server, served):
     ]
 
 
-
 def test_a_busy_server_says_how_long_to_wait(server, served, monkeypatch):
     waits = []
     monkeypatch.setattr(time, "sleep", waits.append)
