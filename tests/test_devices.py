@@ -24,7 +24,7 @@ def test_a_device_by_name():
 def test_the_cpu_is_no_accelerator_and_says_how_many_threads_it_has():
     cpu = choose_device("cpu")
     assert not is_accelerator(cpu)
-    assert describe(cpu) == f"CPU, {torch.get_num_threads()} threads"
+    assert describe(cpu) == f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 
 def test_own_randomness_leaves_no_trace():
