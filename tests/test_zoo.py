@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.io.tables import read_table
 from audiometamer.models.cards import read_card
-from audiometamer.models.zoo import RENAMED, zoo
+from audiometamer.models.shipped import RENAMED, zoo
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.synthetic_voices import WORDS
 

@@ -15,7 +15,7 @@ from audiometamer.errors import first_few
 from audiometamer.io.files import json_text
 from audiometamer.io.registry import distribution
 from audiometamer.models.cards import Card, read_card
-from audiometamer.models.zoo import UNTRAINED, card_folder, zoo
+from audiometamer.models.shipped import UNTRAINED, card_folder, zoo
 
 if TYPE_CHECKING:
     from audiometamer.models.layer_info import LayerInfo

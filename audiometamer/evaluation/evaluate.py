@@ -26,7 +26,7 @@ from audiometamer.metamers import hearing
 from audiometamer.metamers.criteria import METRICS
 from audiometamer.models.inputs import NATURAL
 from audiometamer.models.model import Model
-from audiometamer.models.zoo import name_of_weights
+from audiometamer.models.shipped import name_of_weights
 from audiometamer.statistics.arrays import FloatArray
 from audiometamer.statistics.bootstrap import Bootstrap
 from audiometamer.training.adversaries import Adversary

@@ -13,7 +13,7 @@ from audiometamer.metamers.saving import evidence_from_result
 from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.targets import GivenTarget, read_target
 from audiometamer.metamers.unfinished import can_resume
-from audiometamer.models.zoo import name_of_weights
+from audiometamer.models.shipped import name_of_weights
 from audiometamer.signals.audio import Clip
 from audiometamer.signals.files import read_signal
 

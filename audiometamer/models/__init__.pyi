@@ -9,4 +9,4 @@ from .loading import load_model as load_model
 from .model import Model as Model
 from .published_checkpoints import import_checkpoint as import_checkpoint
 from .recording import record as record
-from .zoo import zoo as zoo
+from .shipped import zoo as zoo

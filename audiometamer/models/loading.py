@@ -24,7 +24,7 @@ from audiometamer.models.controls import control
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 from audiometamer.models.published import is_published, published_entry, published_folder
-from audiometamer.models.zoo import GONE, RENAMED, zoo
+from audiometamer.models.shipped import GONE, RENAMED, zoo
 
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 

@@ -21,7 +21,7 @@ from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.metamer import settings_of
 from audiometamer.metamers.results import Result
 from audiometamer.models.model import Model
-from audiometamer.models.zoo import name_of_weights
+from audiometamer.models.shipped import name_of_weights
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.identity import Identity, folder_of_item
 from audiometamer.stimuli.layout import is_complete

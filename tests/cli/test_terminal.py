@@ -23,7 +23,7 @@ from audiometamer.cli.streams import ERRORS
 from audiometamer.io.resources import COMMAND, zoo_folder
 from audiometamer.models import loading
 from audiometamer.models.cards import DoubtCard, read_card, write_card
-from audiometamer.models.zoo import zoo
+from audiometamer.models.shipped import zoo
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["[noise]", "[/s]", "[red]take", ":smile:", "e[hidden]", "a\nb", "\x1b[31mred"]

@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.jobs.workers import interruptible
 from audiometamer.metamers.criteria import default_null
-from audiometamer.models import loading, zoo
+from audiometamer.models import loading, shipped
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard, read_card
 from audiometamer.models.model_folder import build_model, save_weights
 
@@ -213,17 +213,18 @@ def test_random_control_is_initialised_anew():
 
 def test_a_former_name_finds_the_same_network_until_another_bears_it(monkeypatch, folder):
     """It keeps the name that it was asked for by: what was made by this name is recognised."""
-    for module in (loading, zoo):
+    for module in (loading, shipped):
         monkeypatch.setattr(module, "RENAMED", {"by-its-old-name": "cochcnn-digits"})
     digits = am.load_model("cochcnn-digits")
     with pytest.warns(am.AudioMetamerWarning, match="^by-its-old-name is now called cochcnn-digits: use this name$"):
         model = am.load_model("by-its-old-name")
     assert (model.name, model.weights_sha256()) == ("by-its-old-name", digits.weights_sha256())
     assert default_null(model).layers == default_null(digits).layers
-    assert zoo.name_of_weights(digits.weights_sha256()) == "cochcnn-digits"
-    assert zoo.name_of_weights("0" * 64) is None
+    assert shipped.name_of_weights(digits.weights_sha256()) == "cochcnn-digits"
+    assert shipped.name_of_weights("0" * 64) is None
     shutil.copytree(folder, folder / "zoo" / "by-its-old-name")
-    monkeypatch.setattr(loading, "zoo_folder", lambda: folder / "zoo")
+    for module in (loading, shipped):
+        monkeypatch.setattr(module, "zoo_folder", lambda: folder / "zoo")
     assert am.load_model("by-its-old-name").weights_sha256() == am.load_model(folder).weights_sha256() != digits.weights_sha256()
 
 

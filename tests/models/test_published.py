@@ -12,7 +12,7 @@ import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.models.published import NETWORKS, missing_models, published, published_entry, published_home
 from audiometamer.models.published_checkpoints import import_checkpoint
-from audiometamer.models.zoo import card_folder
+from audiometamer.models.shipped import card_folder
 from audiometamer.networks.registry import make_network
 
 
