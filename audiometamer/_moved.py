@@ -454,6 +454,8 @@ NAMES = {
     "training.corpus.TrainingSet": "training.excerpts.TrainingSet",
     "training.corpus.batches_of": "training.excerpts.batches_of",
     "training.journal.Row": "training.journal.EpochRow",
+    "training.recipe.find_recipe": "training.recipe_files.find_recipe",
+    "training.recipe.shipped_recipes": "training.recipe_files.shipped_recipes",
     "training.testing.Answers": "training.testing.TaskAnswers",
     "training.testing.Condition": "training.testing.AccuracyCondition",
     "training.testing.answers": "training.testing.collect_answers",
