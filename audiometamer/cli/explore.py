@@ -136,7 +136,9 @@ def _print_dimensions(found: "Sequence[Dimensions]") -> None:
 @click.option("--coordinates", metavar="A,B,…", help="Where to, instead of how far: the same coordinates for all, as in -2,0,2.")
 @_number
 @_seed
-@click.option("--method", default="default", show_default=True, help="How signals are moved: default, or adam.")
+@click.option(
+    "--method", type=click.Choice(("default", "adam")), default="default", show_default=True, help="How signals are moved."
+)
 @click.option("--steps", type=click.IntRange(1), default=50, show_default=True, help="Optimisation steps.")
 @options.device
 @options.batch_size

@@ -109,7 +109,7 @@ def _print(found: "Checked") -> None:
         click.echo("\naccuracy in quiet:")
         guessed: Scores = {(a.task, a.split, "" if a.chance is None else f"{a.chance:.2g}"): a.score for a in found.accuracy}
         print_scores(guessed, columns=("task", "split", "by guessing (%)"))
-    click.echo(f"\nnatural sounds: {pluralize(found.null_pairs, 'pair')}" if found.null_pairs else "")
+    click.echo(f"\nnatural sounds: {found.null_pairs:,} pair{'s' * (found.null_pairs != 1)}" if found.null_pairs else "")
     table = plain_table("layer", numbers=("largest r² of a pair", "a step (ms)", "SNR at the start (dB)", "and after them"))
     steps = {taken.layer: taken for taken in found.steps}
     for layer in found.layers:

@@ -20,10 +20,13 @@ from audiometamer.cli import audiometamer, main
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.streams import ERRORS
+from audiometamer.dimensions.finding import COMPONENT_METHODS
+from audiometamer.dimensions.moving_methods import METHODS, STEPS
 from audiometamer.io.resources import COMMAND, zoo_folder
 from audiometamer.models import loading
 from audiometamer.models.cards import DoubtCard, read_card, write_card
 from audiometamer.models.shipped import zoo
+from audiometamer.psychophysics import DECISION_RULES
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["[noise]", "[/s]", "[red]take", ":smile:", "e[hidden]", "a\nb", "\x1b[31mred"]
@@ -271,6 +274,15 @@ def test_help_and_the_zoo_need_no_torch(tmp_path, words):
         "print(status, *sorted({'torch', 'scipy', 'matplotlib', 'soundfile', 'requests'} & sys.modules.keys()), file=sys.stderr)"
     )
     assert ran(sys.executable, "-c", program, folder=tmp_path, text=True).stderr == "0\n"
+
+
+def test_options_that_are_read_without_torch_have_the_values_of_their_rooms():
+    explore = audiometamer.get_command(click.Context(audiometamer), "explore")
+    options = {(name, p.name): p for name in ("dimensions", "catalogue", "analyse") for p in explore.commands[name].params}
+    assert tuple(options["dimensions", "method"].type.choices) == COMPONENT_METHODS
+    assert tuple(options["catalogue", "method"].type.choices) == tuple(METHODS)
+    assert options["catalogue", "steps"].default == STEPS
+    assert tuple(options["analyse", "decision"].type.choices) == DECISION_RULES
 
 
 def test_labels_and_names_with_brackets_are_printed(tmp_path, monkeypatch, capsys):
