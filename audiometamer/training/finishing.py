@@ -83,9 +83,8 @@ def tested(card: Card, model: Model, tests: TestSet, recipe: Recipe, out: Path, 
     progress : callable
         Called with the fraction done and a description of the current work.
     """
-    scores, answers = testing.measure(
-        model, tests, testing.conditions(recipe.test_snrs, recipe.test_adversaries), progress=progress
-    )
+    conditions = testing.conditions(recipe.test_snrs, recipe.test_adversaries, attacked=recipe.attacked)
+    scores, answers = testing.measure(model, tests, conditions, progress=progress)
     columns = group_columns(tests.recordings, recipe.groups)
     tables = {}
     for task, found in answers.items():

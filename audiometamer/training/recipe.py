@@ -165,6 +165,8 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Signal-to-noise ratios of the tests, in dB, besides quiet.
     test_adversaries : list of Adversary
         Attacks of the tests, in quiet.
+    attacked : int, optional
+        Number of test recordings, drawn at random, that are attacked. Default: all.
     groups : tuple of str
         Columns of the data sets' tables by whose values the accuracy in quiet is reported too, besides ``source``.
     weights_dtype : {"float32", "float16"}
@@ -206,6 +208,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     training_front_end: dict[str, Any] = {}
     test_snrs: tuple[Decibels, ...] = (10.0, 0.0, -5.0)
     test_adversaries: list[Adversary] = []
+    attacked: Annotated[int, Meta(ge=1)] | None = None
     groups: tuple[str, ...] = ()
     weights_dtype: WeightsDtype = "float32"
     null_pairs: Annotated[int, Meta(ge=1)] = 1_000_000
@@ -222,7 +225,10 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 # What a recipe says of tests and of the card: the training is the same without it.
 _OF_THE_RESULT = frozenset(
-    ("name", "description", "licence", "data", "limits", "groups", "weights_dtype", "null_pairs", "test_snrs", "test_adversaries")
+    (
+        "name", "description", "licence", "data", "limits", "groups", "weights_dtype", "null_pairs", "test_snrs",
+        "test_adversaries", "attacked",
+    )  # fmt: skip
 )
 
 

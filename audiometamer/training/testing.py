@@ -40,11 +40,14 @@ class AccuracyCondition(msgspec.Struct, frozen=True):
         Cut-off frequency in Hz of a low-pass filter. Default: no filter.
     adversary : Adversary, optional
         Perturbs the input. Default: no perturbation.
+    at_most : int, optional
+        Number of recordings, drawn at random, that are presented. Default: all.
     """
 
     snr: float | None = None
     band_limit: float | None = None
     adversary: Adversary | None = None
+    at_most: int | None = None
 
     @property
     def name(self) -> str:
@@ -57,13 +60,15 @@ class AccuracyCondition(msgspec.Struct, frozen=True):
         return "_".join(part for part in parts if part) or "quiet"
 
 
-def conditions(snrs: Sequence[float], adversaries: Sequence[Adversary]) -> list[AccuracyCondition]:
-    """Quiet, low-passed at 4 kHz, each signal-to-noise ratio, each attack in quiet."""
+def conditions(
+    snrs: Sequence[float], adversaries: Sequence[Adversary], *, attacked: int | None = None
+) -> list[AccuracyCondition]:
+    """Quiet, low-passed at 4 kHz, each signal-to-noise ratio, each attack in quiet on `attacked` recordings (None: on all)."""
     return [
         AccuracyCondition(),
         AccuracyCondition(band_limit=BAND_LIMIT_HZ),
         *(AccuracyCondition(snr=snr) for snr in snrs),
-        *(AccuracyCondition(adversary=adversary) for adversary in adversaries),
+        *(AccuracyCondition(adversary=adversary, at_most=attacked) for adversary in adversaries),
     ]
 
 
@@ -92,10 +97,18 @@ class TestSet:
         self.n_samples, self.level, self.seed = n_samples, level, seed
         self.recordings, self.waveforms = corpus.recordings[split], corpus.waveforms[split]
 
+    def numbers(self, condition: AccuracyCondition) -> list[int]:
+        """Numbers of the recordings that are presented in a condition, in order."""
+        n, at_most = len(self.recordings), condition.at_most
+        if at_most is None or at_most >= n:
+            return list(range(n))
+        return sorted(np.random.default_rng([self.seed, n]).permutation(n)[:at_most].tolist())
+
     def examples(self, condition: AccuracyCondition) -> Iterator[tuple[Samples, Targets]]:
-        """Every excerpt and its targets in a condition."""
+        """Every presented excerpt and its targets in a condition."""
         rate = self.corpus.sample_rate
-        for number, recording in enumerate(self.recordings):
+        for number in self.numbers(condition):
+            recording = self.recordings[number]
             sound = word_in_the_middle(self.waveforms[number], self.n_samples, rate)
             background_recording = None
             if condition.snr is not None:
@@ -200,10 +213,11 @@ def measure(
     scores: dict[str, dict[str, Score]] = {}
     first: dict[str, TaskAnswers] = {}
     for k, condition in enumerate(conditions):
+        count = len(tests.numbers(condition))
 
-        def advance(done: int, k: int = k, condition: AccuracyCondition = condition) -> None:
+        def advance(done: int, k: int = k, condition: AccuracyCondition = condition, count: int = count) -> None:
             if progress is not None:
-                progress((k + done / len(tests.recordings)) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
+                progress((k + done / count) / len(conditions), f"testing: {condition.name.replace('_', ' ')}")
 
         found = collect_answers(
             model, tests.examples(condition), tasks, adversary=condition.adversary, batch_size=batch_size, progress=advance

@@ -213,3 +213,20 @@ def test_a_recording_cut_by_its_data_set_is_left_as_it_is():
     assert np.flatnonzero(word_in_the_middle(np.pad(sound, (0, 1)), 1000, 1000))[0] == 400
     spoken = Augmentation(centered=0.0).speech(sound, np.random.default_rng(0), n_samples=1000, sample_rate=1000)
     np.testing.assert_array_equal(spoken, sound)
+
+
+def test_attacks_on_some_of_the_recordings():
+    """Drawn once: every attack perturbs the same recordings, and the excerpts are those of the whole."""
+    adversary = Adversary("cochleagram", "l2", 1.0)
+    *_, found = testing.conditions((), [adversary], attacked=3)
+    assert (found.adversary, found.at_most) == (adversary, 3)
+    sounds = [Sound(noise(40_000, k), word="ab"[k % 2]) for k in range(8)]
+    corpus = Corpus([*sounds, Sound(noise(250_000, 9), "background")], {"word": WORD}, sample_rate=RATE)
+    tests = TestSet(corpus, "test", corpus.backgrounds({"noise": 1}, (1, 1), for_tests=True), n_samples=40_000, level=0.1)
+    numbers = tests.numbers(found)
+    assert len(set(numbers)) == 3 and numbers == sorted(numbers) and numbers != [0, 1, 2]
+    every, some = examples(tests), examples(tests, found)
+    for number, (sound, label) in zip(numbers, some, strict=True):
+        np.testing.assert_array_equal(sound, every[number][0])
+        assert label == every[number][1]
+    assert tests.numbers(AccuracyCondition(at_most=9)) == list(range(8))
