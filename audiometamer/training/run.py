@@ -118,7 +118,7 @@ class TrainingRun:
         self._resume()
         self.random_weights: list[str] = []
         if recipe.start_from is not None and self.state == RunState():  # a resumed run does not need the other model
-            self.random_weights = start_from(self.model.network, recipe.start_from)
+            self.random_weights = start_from(self.model.network, recipe.start_from, self.card.labels)
         position = torch.tensor(float(self.state.epoch * self.training_set.batches_per_epoch + self.state.step), device=device)
         if float(group.total(position)) != group.count * float(position):
             raise AudioMetamerError(f"the processes find different checkpoints in {out}; they must share this folder")

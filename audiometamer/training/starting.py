@@ -1,11 +1,15 @@
 """Initial weights, drawn at random or those of another model, and the parameters that leave them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models.loading import load_model
+
+_READ_OUT = re.compile(r"(?:classification|fc)(?:\.(?P<task>.+))?\.(?P<kind>weight|bias)")
 
 
 def draw_weights(network: nn.Module) -> None:
@@ -28,31 +32,59 @@ def draw_weights(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def start_from(network: nn.Module, name: str) -> list[str]:
-    """Copy the weights of another model's network, where names and shapes agree.
+def start_from(network: nn.Module, name: str, labels: Mapping[str, Sequence[str]]) -> list[str]:
+    """Copy the weights of another model's network, where names and shapes agree; in read-outs, those of the classes of both.
 
     Parameters
     ----------
     network : Module
     name : str
         Name or folder of the other model.
+    labels : dict of str to list of str
+        Classes of the network, by task.
 
     Returns
     -------
     list of str
-        Keys of the state dict that keep their own initial weights, such as those of a read-out of other classes.
+        Keys of the state dict that keep their own initial weights, such as those of a read-out of other classes; if only some
+        classes of a read-out do, with their number.
 
     Raises
     ------
     AudioMetamerError
         If there is no such model, or no tensor fits.
     """
-    others, own = load_model(name).network.state_dict(), network.state_dict()
-    fitting = {key: tensor for key, tensor in others.items() if key in own and own[key].shape == tensor.shape}
+    other, own = load_model(name), network.state_dict()
+    others = other.network.state_dict()
+    other_labels = {} if other.card is None else other.card.labels
+    other_read_outs = {found: key for key in others if (found := _read_out(key, other_labels))}
+    fitting: dict[str, Tensor] = {}
+    random: list[str] = []
+    for key, tensor in own.items():
+        read_out = _read_out(key, labels)
+        there = others.get(other_read_outs.get(read_out, "") if read_out else key)
+        if there is None or there.shape[read_out is not None :] != tensor.shape[read_out is not None :]:
+            random.append(key)
+        elif read_out is None:
+            fitting[key] = there
+        else:
+            task = read_out[0]
+            rows = dict(zip(other_labels[task], there, strict=True))
+            fitting[key] = torch.stack([rows.get(label, row) for label, row in zip(labels[task], tensor, strict=True)])
+            if new := [label for label in labels[task] if label not in rows]:
+                random.append(f"{key} ({len(new)} of {len(labels[task])} classes)")
     if not any(tensor.ndim > 1 for tensor in fitting.values()):  # single numbers fit anywhere
         raise AudioMetamerError(f"start_from is {name}, whose network has no weights that fit this one's: other names or shapes")
     network.load_state_dict(own | fitting)
-    return [key for key in own if key not in fitting]
+    return random
+
+
+def _read_out(key: str, labels: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """Task and kind (weight, bias) of a read-out's tensor; None for other tensors."""
+    if not (match := _READ_OUT.fullmatch(key)):
+        return None
+    task = match["task"] or next(iter(labels), "")
+    return (task, match["kind"]) if task in labels else None
 
 
 def trained_parameters(network: nn.Module, frozen: Sequence[str]) -> list[nn.Parameter]:

@@ -29,15 +29,39 @@ def test_drawn_weights_keep_the_size_of_signals():
     assert 0.5 < network(x).square().mean() / x.square().mean() * 2 < 2.5  # half of each normal output is cut off
 
 
-def test_what_fits_is_copied(monkeypatch):
+def other_model(monkeypatch, network, labels):
+    card = None if labels is None else SimpleNamespace(labels=labels)
+    monkeypatch.setattr("audiometamer.training.starting.load_model", lambda _: SimpleNamespace(network=network, card=card))
+
+
+@pytest.mark.parametrize("labels", [None, {"speaker": ["v", "w", "x", "y", "z"]}])
+def test_what_fits_is_copied(monkeypatch, labels):
     other, own = network(5), network(3)
-    monkeypatch.setattr("audiometamer.training.starting.load_model", lambda _: SimpleNamespace(network=other))
+    other_model(monkeypatch, other, labels)
     read_out = own.classification.weight.clone()
-    assert start_from(own, "other") == ["classification.weight", "classification.bias"]
+    assert start_from(own, "other", {"word": ["a", "b", "c"]}) == ["classification.weight", "classification.bias"]
     assert torch.equal(own.conv3.weight, other.conv3.weight)
     assert torch.equal(own.classification.weight, read_out)
     with pytest.raises(am.AudioMetamerError, match="start_from is other, whose network has no weights that fit this one's"):
-        start_from(network(4, width=0.03), "other")
+        start_from(network(4, width=0.03), "other", {"word": ["a", "b", "c", "d"]})
+
+
+def test_classes_of_both_read_outs_are_copied(monkeypatch):
+    """A smaller or another vocabulary, and a further task, keep what the other network knows of their words."""
+    other, own = network(4), network({"word": 3, "speaker": 2})
+    other_model(monkeypatch, other, {"word": ["up", "down", "left", "right"]})
+    weight, bias = own.classification["word"].weight.clone(), own.classification["word"].bias.clone()
+    random = start_from(own, "other", {"word": ["left", "new", "down"], "speaker": ["a", "b"]})
+    assert random == [
+        "classification.word.weight (1 of 3 classes)", "classification.word.bias (1 of 3 classes)",
+        "classification.speaker.weight", "classification.speaker.bias",
+    ]  # fmt: skip
+    there = other.classification
+    assert torch.equal(own.classification["word"].weight, torch.stack([there.weight[2], weight[1], there.weight[1]]))
+    assert torch.equal(own.classification["word"].bias, torch.stack([there.bias[2], bias[1], there.bias[1]]))
+    fewer = network(2)
+    assert start_from(fewer, "other", {"word": ["right", "up"]}) == []
+    assert torch.equal(fewer.classification.weight, there.weight[[3, 0]])
 
 
 def test_a_recipe_that_starts_from_a_trained_model(unbroken, data, tmp_path):
