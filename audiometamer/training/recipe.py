@@ -224,12 +224,8 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 # What a recipe says of tests and of the card: the training is the same without it.
-_OF_THE_RESULT = frozenset(
-    (
-        "name", "description", "licence", "data", "limits", "groups", "weights_dtype", "null_pairs", "test_snrs",
-        "test_adversaries", "attacked",
-    )  # fmt: skip
-)
+_OF_THE_TESTS = ("test_snrs", "test_adversaries", "attacked", "groups", "null_pairs")
+_OF_THE_RESULT = frozenset(("name", "description", "licence", "data", "limits", "weights_dtype", *_OF_THE_TESTS))
 
 
 def settings_of_training(recipe: Recipe) -> dict[str, Any]:
