@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @options.seeds
 @options.method
 @options.steps
+@options.exact
 @options.start
 @options.duration
 @options.device
@@ -72,6 +73,7 @@ def synth(
     seeds: tuple[int, ...],
     method: str,
     steps: int | None,
+    exact: bool | None,
     start: float | None,
     duration: float | None,
     device: str,
@@ -111,7 +113,7 @@ def synth(
         click.echo(f"note: {notice}", err=True)
     synthesize_and_print(
         out, model, given or read_clips(model, clips, start=start, length=duration), layers, seed=seeds, null=null,
-        overwrite=overwrite, method=method, steps=steps, batch_size=batch_size, tf32=tf32, compiled=compiled,
+        overwrite=overwrite, method=method, steps=steps, exact=exact, batch_size=batch_size, tf32=tf32, compiled=compiled,
     )  # fmt: skip
 
 

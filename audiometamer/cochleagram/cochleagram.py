@@ -1,6 +1,7 @@
 """The cochleagram: envelopes of a bank of cochlear filters, down-sampled and compressed, differentiable throughout."""
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import torch
@@ -196,6 +197,24 @@ class Cochleagram(nn.Module):
         """
         clip = getattr(self.compression, "gradient_clip", None)
         return self._with_compression(**({} if clip is None else {"gradient_clip": factor * clip}))
+
+    def with_oversampling(self, oversampling: float) -> "Cochleagram":
+        """The same cochleagram, sharing its filterbank and compression, computed on another grid.
+
+        Parameters
+        ----------
+        oversampling : float
+            Points per frame of the fast path; infinite: ``exact=True``, as published.
+        """
+        other = copy.copy(self)
+        other.exact, other._plans = math.isinf(oversampling), {}
+        other.oversampling = self.oversampling if other.exact else oversampling
+        return other
+
+    @property
+    def has_fast_path(self) -> bool:
+        """Whether it can be computed on other grids than that of the sound; rectified envelopes cannot."""
+        return self.envelope == "hilbert"
 
     def with_true_derivative(self) -> "Cochleagram":
         """The same cochleagram, sharing its filters, with the compression's true derivative: not clipped, and zero below zero.

@@ -111,7 +111,7 @@ def synthesize_into(
     progress : callable, optional
         Called with a `FolderProgress`.
     **options
-        `method`, `steps`, `loss`, `penalty`, `domain`, `batch_size`, `tf32`, `compiled` and `callback`, as in
+        `method`, `steps`, `loss`, `penalty`, `domain`, `exact`, `batch_size`, `tf32`, `compiled` and `callback`, as in
         `audiometamer.synthesize`. After a `StopSynthesis`, what was reached counts as finished.
 
     Returns
@@ -172,6 +172,7 @@ def _jobs_by_settings(
         loss=options.get("loss"),
         penalty=options.get("penalty"),
         domain=options.get("domain"),
+        exact=options.get("exact"),
         weights_sha256=weights,
     )
     return {describe(clip, layer, seed): (clip, layer, seed) for layer in layers for clip in clips for seed in seeds}

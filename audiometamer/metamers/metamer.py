@@ -130,6 +130,7 @@ def settings_of(
     loss: Loss | None = None,
     penalty: Penalty | None = None,
     domain: Domain | None = None,
+    exact: bool | None = None,
     weights_sha256: str | None = None,
 ) -> Settings:
     """Everything that determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
@@ -152,4 +153,5 @@ def settings_of(
         loss=fingerprint_of(loss or procedure.loss),
         penalty="" if penalty is None else fingerprint_of(penalty),
         domain="" if domain is None or domain == model.domain else fingerprint_of(domain),
+        exact=procedure.is_exact(model, exact),
     )

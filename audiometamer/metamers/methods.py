@@ -20,6 +20,7 @@ from audiometamer.matching.optimizers import Constant, Cosine, Halving, Normaliz
 from audiometamer.matching.stopping import StoppingRule, Stuck
 from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching, refining
 from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, quasi_newton
+from audiometamer.models.front_ends import cochleagrams_of
 from audiometamer.models.model import Model
 from audiometamer.networks.modulation import moment_loss, squared_moment_loss
 
@@ -109,6 +110,9 @@ class Method:
         Default 0: the ReLU is straight-through, as published.
     version : int
         Raised with every change of the code that gives other samples and does not show in the other parameters. Default 1.
+    exact : bool
+        Whether cochleagrams are computed as published, in the steps too, unless the caller says otherwise. Not part of the
+        fingerprint: the settings of each metamer say it. Default False.
     """
 
     name: str
@@ -119,6 +123,7 @@ class Method:
     expected_steps: int = 0
     margin: float = 0.0
     version: int = 1
+    exact: bool = False
 
     def __post_init__(self) -> None:
         where = f"method {self.name!r}"
@@ -147,8 +152,15 @@ class Method:
             if not callable(rule := self.stopping_rule(attempt, steps)) and rule is not None:
                 raise AudioMetamerError(f"stop of attempt {attempt.name!r} returns {rule!r}; it must return a stopping rule")
 
+    def is_exact(self, model: Model, exact: bool | None = None) -> bool:
+        """Whether cochleagrams are computed as published, as asked or by default; False for a model that has none."""
+        return (self.exact if exact is None else exact) and bool(cochleagrams_of(model))
+
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the samples, not of description and expected steps; the same in every process."""
+        """SHA-256 of what decides the samples, so not of description and expected steps, nor of `exact`, which settings hold.
+
+        It is the same in every process.
+        """
         return hashlib.sha256(self._text().encode()).hexdigest()
 
     def is_known(self) -> bool:
@@ -285,7 +297,9 @@ METHODS = {
             24_000,
             (Attempt("published", _published),),
             relative_l2,
-            "Feather et al. (2023): normalised gradient steps, size 1 halved seven times; the last signal is kept",
+            "Feather et al. (2023): normalised gradient steps, size 1 halved seven times, the front end computed as published; "
+            "the last signal is kept",
+            exact=True,
         ),
         Method(
             "modulation",

@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         Number of steps of an attempt.
     loss, penalty, domain : str
         Fingerprints, see `audiometamer.io.fingerprints`; a penalty or domain that was not given is empty.
+    exact : bool
+        Whether cochleagrams were computed as published, in the steps too; False where there are none.
     """
 
     clip: str
@@ -38,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     loss: str
     penalty: str = ""
     domain: str = ""
+    exact: bool = False
 
 
 def places(layer: str) -> list[str]:

@@ -21,6 +21,7 @@ from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget, Targets
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.checking import check_mode
+from audiometamer.models.front_ends import with_exact_front_end
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -33,6 +34,7 @@ class SynthesisOptions(TypedDict, total=False):
     loss: Loss | None
     penalty: Penalty | None
     domain: Domain | None
+    exact: bool | None
     batch_size: int | None
     tf32: bool
     compiled: bool
@@ -51,6 +53,7 @@ class Setup:
     batch_size: int | None
     loss: Loss | None = None
     penalty: Penalty | None = None
+    exact: bool = False
     tf32: bool = False
     compiled: bool = False
     progress: Callable[[Progress], object] | None = None
@@ -68,13 +71,18 @@ class Setup:
         steps: int | None = None,
         domain: Domain | None = None,
         null: NullDistribution | None = None,
+        exact: bool | None = None,
         batch_size: int | None = None,
         **others: Any,
     ) -> Self:
         """The setup of a call of `synthesize`: what was not given comes from the method or the model."""
+        if not isinstance(exact, bool | None):
+            raise AudioMetamerError(f"exact is {exact!r}; it must be True, False or None")
         procedure = method_for(model, method)
+        as_published = procedure.is_exact(model, exact)
         return cls(
-            model=model,
+            model=with_exact_front_end(model) if as_published else model,
+            exact=as_published,
             method=procedure,
             steps=procedure.steps if steps is None else as_integer(steps, "steps", least=1),
             domain=model.domain if domain is None else domain,
@@ -104,6 +112,7 @@ class Setup:
             loss=self.loss,
             penalty=self.penalty,
             domain=self.domain,
+            exact=self.exact,
             weights_sha256=self.weights_sha256,
         )
 

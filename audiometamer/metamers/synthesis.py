@@ -38,6 +38,7 @@ def synthesize(
     penalty: Penalty | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
+    exact: bool | None = None,
     batch_size: int | None = None,
     tf32: bool = False,
     compiled: bool = False,
@@ -74,6 +75,9 @@ def synthesize(
         Null distribution to judge by. Default: the one that comes with the model, if there is one.
     domain : Domain, optional
         Default: the model's.
+    exact : bool, optional
+        Whether cochleagrams are computed as published, at the sound's own rate, in targets, steps and evidence; ten times slower
+        and more. Default: as the method does, which is False except for "feather2023".
     batch_size : int, optional
         Number of signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on
         a CPU and 128 elsewhere; halved when memory runs out in either case.
@@ -120,6 +124,7 @@ def synthesize(
         penalty=penalty,
         null=null,
         domain=domain,
+        exact=exact,
         batch_size=batch_size,
         tf32=tf32,
         compiled=compiled,
