@@ -227,6 +227,8 @@ class _Run:
                 continues=job.best[1].kept if self.attempt.warm_start and job.best else None,
                 layer=self.layer if self.attempt.layer_before else None,
                 comparisons=self._comparisons(i),
+                gradient_clip=self.attempt.gradient_clip,
+                straight_through=self.attempt.straight_through,
             )
             results.append((job, tried, signal.cpu(), replace(evidence, kept=len(job.tries))))
         for job, tried, signal, evidence in results:  # only now: memory may run out while they are measured

@@ -19,7 +19,7 @@ from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roo
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import AnyOf, StoppingRule, Stuck
 from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching, refining
-from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, quasi_newton
+from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, Audible, quasi_newton
 from audiometamer.models.front_ends import cochleagrams_of
 from audiometamer.models.model import Model
 from audiometamer.networks.modulation import moment_loss, squared_moment_loss
@@ -219,6 +219,8 @@ def _loss_text(loss: Loss | None) -> str:
         return f"{_loss_text(loss.func)} {sorted(loss.keywords.items())}"
     if loss is None or (isinstance(loss, FunctionType) and loss.__closure__ is None and loss.__module__.startswith(f"{_OURS}.")):
         return str(getattr(loss, "__qualname__", None))
+    if isinstance(loss, Audible):
+        return f"{type(loss).__qualname__}({_loss_text(loss.loss)}, faint={loss.faint!r})"
     return fingerprint_of(loss)
 
 

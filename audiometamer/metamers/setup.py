@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self, TypedDict
 
 import torch
@@ -20,6 +21,7 @@ from audiometamer.metamers.metamer import Progress, settings_of
 from audiometamer.metamers.methods import Attempt, Method, method_for
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget, Targets
+from audiometamer.metamers.texture_methods import Audible
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.checking import check_mode
 from audiometamer.models.front_ends import with_exact_front_end
@@ -152,7 +154,11 @@ class Setup:
 def by_term(model: Model, layer: str, loss: Loss) -> Loss:
     """A loss of a layer: of each of its terms by itself if the network says that it has some."""
     terms = getattr(model.network, "terms", lambda _layer: None)(layer)
-    return loss if terms is None else by_part(loss, list(terms.values()))
+    if not isinstance(loss, Audible):
+        return loss if terms is None else by_part(loss, list(terms.values()))
+    weighted = loss.loss if terms is None else by_part(loss.loss, list(terms.values()))
+    shares = getattr(model.network, "loud_shares", None)
+    return weighted if shares is None else loss.over(weighted, partial(shares, layer))
 
 
 def _check_resumable(setup: Setup) -> None:

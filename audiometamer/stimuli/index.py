@@ -38,6 +38,8 @@ class IndexRow(msgspec.Struct, frozen=True):
     attempt : str
         How it was made: ``first``, ``new noise``, ``continued`` or ``layer before``; see
         `audiometamer.metamers.summaries.attempt_origin`.
+    path : str
+        The attempts that led to it, the earliest first; see `audiometamer.metamers.summaries.path_of`.
     steps : int
     seconds : float
         Duration of the synthesis.
@@ -70,6 +72,7 @@ class IndexRow(msgspec.Struct, frozen=True):
     method: str
     loss: str
     attempt: str
+    path: str
     steps: int
     seconds: float
     sample_rate: int | None
@@ -112,7 +115,7 @@ def index_row(result: Result) -> IndexRow:
     sound = evidence.sample_rate is not None
     return IndexRow(
         file=result.file, key=result.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
-        verdict=verdict_word(evidence.verdict.passed), attempt=evidence.attempt,
+        verdict=verdict_word(evidence.verdict.passed), attempt=evidence.attempt, path=evidence.path_taken,
         snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
