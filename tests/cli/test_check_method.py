@@ -24,7 +24,7 @@ def test_a_network_of_the_user_s_own(capsys):
     assert main(command) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["layer", "measured", "at", "measure", "4", "steps", "8", "steps", "drift", "low", "high"]
-    (matched,) = [line.split() for line in printed if line.startswith("conv") and line.split()[1:3] == ["conv", "snr_db"]]
+    (matched,) = [line.split() for line in printed if line.split()[:3] == ["conv", "conv", "snr_db"]]
     assert float(matched[4]) > float(matched[3])
     assert "measures drift: the 95 % interval over 2 clips does not contain 0" in printed[-2]
     assert printed[-1] == "table: check/drift.tsv   metamers: check"
