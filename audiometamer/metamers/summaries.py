@@ -66,7 +66,7 @@ class EvidenceSummary(msgspec.Struct, frozen=True):
     @property
     def path_taken(self) -> str:
         """The attempts that led to the signal, see `path_of`; in records that do not state it, by their names alone."""
-        return self.path or path_of(self.tries, self.kept_attempt)
+        return self.path or path_of(self.tries, self.kept_attempt, exact=self.settings.exact)
 
     @property
     def kept_attempt(self) -> int:
@@ -119,7 +119,7 @@ def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
     return "new noise" if kept else "first"
 
 
-def path_of(tries: Sequence[Tried], kept: int) -> str:
+def path_of(tries: Sequence[Tried], kept: int, *, exact: bool = False) -> str:
     """The attempts that led to the signal of an attempt, the earliest first.
 
     Parameters
@@ -127,6 +127,8 @@ def path_of(tries: Sequence[Tried], kept: int) -> str:
     tries : sequence of AttemptSummary or AttemptRecord
     kept : int
         Index of the attempt.
+    exact : bool
+        Whether the front end was computed as published in every step. Default False.
 
     Returns
     -------
@@ -139,12 +141,13 @@ def path_of(tries: Sequence[Tried], kept: int) -> str:
     >>> path_of([first, AttemptSummary("going on", continues=0, straight_through=True)], 1)
     'growth, then momentum (gradient clip 0.4) > going on (straight-through)'
     """
-    return " > ".join(_described(tries[k]) for k in reversed(_chain(tries, kept))) if tries else ""
+    return " > ".join(_described(tries[k], exact) for k in reversed(_chain(tries, kept))) if tries else ""
 
 
-def _described(tried: Tried) -> str:
-    clip = [f"gradient clip {tried.gradient_clip:g}"] if tried.gradient_clip != 1 else []
-    details = ", ".join([*clip, *(["straight-through"] if tried.straight_through else [])])
+def _described(tried: Tried, exact: bool) -> str:
+    clipped = tried.gradient_clip != 1
+    words = {"exact": exact, f"gradient clip {tried.gradient_clip:g}": clipped, "straight-through": tried.straight_through}
+    details = ", ".join(word for word, holds in words.items() if holds)
     return f"{tried.attempt} ({details})" if details else tried.attempt
 
 

@@ -44,6 +44,7 @@ def test_a_path_names_what_was_continued_and_how():
     assert path_of([NOISE, FROM_THE_FIRST, AGAIN, FROM_THE_THIRD], 3) == "growth > going on"
     assert path_of([NOISE, FROM_THE_FIRST, going_on], 2) == "growth > going on (gradient clip 0.4, straight-through)"
     assert path_of([NOISE, GOING_ON], 0) == "growth"
+    assert path_of([NOISE, going_on], 1, exact=True) == "growth (exact) > going on (exact, gradient clip 0.4, straight-through)"
     assert path_of([], 0) == ""
 
 

@@ -19,11 +19,14 @@ from audiometamer.stimuli.selection_rules import SelectionRules
 from audiometamer.stimuli.set import write_set
 
 
-def row(clip, layer="a", *, attempt="first", path="", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
+def row(
+    clip, layer="a", *, attempt="first", path="", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1, exact=""
+):
     return IndexRow(
         file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
         seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
-        method="", loss="", attempt=attempt, path=path, steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms,
+        method="", loss="", exact=exact, attempt=attempt, path=path, steps=steps,
+        seconds=0.0, sample_rate=4000, duration=duration, rms=rms,
         peak=1.0, attempts=1, original="", clip_sha256="", weights_sha256="",
     )  # fmt: skip
 
@@ -198,6 +201,7 @@ def test_what_was_matched_in_another_way_is_another_condition():
     rows = [row("x"), row("x", steps=2), row("y")]
     assert {r.steps for r in select_rows(rows, {}, SelectionRules()).rows} == {1, 2}
     assert [r.clip for r in select_rows(rows, {}, SelectionRules(only={"steps": ("1",)})).rows] == ["x", "y"]
+    assert {r.exact for r in select_rows([row("x"), row("x", exact="yes", seed=1)], {}, SelectionRules()).rows} == {"", "yes"}
     about = {"x": {"word": "one"}, "y": {"word": "two"}}
     assert [r.clip for r in select_rows(rows, about, SelectionRules(only={"steps": ("1",), "word": ("two",)})).rows] == ["y"]
 
