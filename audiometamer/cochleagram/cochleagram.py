@@ -29,7 +29,7 @@ from audiometamer.matching.domains import Waveform
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAX_PLANS = 4  # lengths, dtypes and devices whose filters are kept at the same time
+_MAX_PLANS = 6  # lengths, dtypes, devices and grids whose filters are kept at the same time
 
 
 class Cochleagram(nn.Module):
@@ -121,7 +121,7 @@ class Cochleagram(nn.Module):
         self.sample_rate, self.frame_rate = sample_rate, sample_rate // self.lowpass.stride
         self.envelope: Literal["hilbert", "rectified"] = envelope
         self.compress_first, self.exact, self.oversampling = compress_first, exact, oversampling
-        self._plans: dict[tuple[int, torch.dtype, torch.device], FullRate | Multirate] = {}
+        self._plans: dict[tuple[int, torch.dtype, torch.device, float], FullRate | Multirate] = {}
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -207,7 +207,7 @@ class Cochleagram(nn.Module):
             Points per frame of the fast path; infinite: ``exact=True``, as published.
         """
         other = copy.copy(self)
-        other.exact, other._plans = math.isinf(oversampling), {}
+        other.exact = math.isinf(oversampling)
         other.oversampling = self.oversampling if other.exact else oversampling
         return other
 
@@ -234,13 +234,14 @@ class Cochleagram(nn.Module):
 
     def _plan(self, sound: Tensor) -> FullRate | Multirate:
         """Filters for sounds of this length, dtype and device."""
-        key = (sound.shape[-1], sound.dtype, sound.device)
+        full_rate = self.exact or not self.has_fast_path
+        key = (sound.shape[-1], sound.dtype, sound.device, math.inf if full_rate else self.oversampling)
         if key not in self._plans:
-            n_samples, dtype, device = key
+            n_samples, dtype, device, _ = key
             size: dict[str, Any] = {"n_samples": n_samples, "sample_rate": self.sample_rate, "dtype": dtype, "device": device}
             while len(self._plans) >= _MAX_PLANS:
                 del self._plans[next(iter(self._plans))]
-            if self.exact or self.envelope == "rectified":
+            if full_rate:
                 self._plans[key] = FullRate(self.filterbank, self.lowpass, envelope=self.envelope, **size)
             else:
                 self._plans[key] = Multirate(self.filterbank, self.lowpass, oversampling=self.oversampling, **size)

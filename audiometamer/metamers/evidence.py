@@ -19,7 +19,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt : str
         Name of the attempt in its method.
     start_seed : int or None
-        Seed of the noise that it started from; None if it continued an earlier attempt.
+        Seed of the noise that it started from, unless an initial signal was given; None if it continued an earlier attempt.
     steps : int
         Number of steps taken.
     outcome : str

@@ -27,6 +27,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         Fingerprints, see `audiometamer.io.fingerprints`; a penalty or domain that was not given is empty.
     exact : bool
         Whether cochleagrams were computed as published, in the steps too; False where there are none.
+    initial : str
+        SHA-256 of the samples that it started from in place of noise; empty: from noise.
+    stop : str
+        The stopping rule that was added to the method's own; empty: none.
     """
 
     clip: str
@@ -41,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     penalty: str = ""
     domain: str = ""
     exact: bool = False
+    initial: str = ""
+    stop: str = ""
 
 
 def places(layer: str) -> list[str]:

@@ -13,22 +13,23 @@ def cochleagrams_of(model: Model) -> list[Cochleagram]:
     return [module for module in model.modules() if isinstance(module, Cochleagram) and module.has_fast_path]
 
 
-def with_oversampling(model: Model, oversampling: float) -> Model:
-    """A copy of a model that shares its tensors, with its cochleagrams computed on another grid.
+def with_coarser_front_end(model: Model, oversampling: float) -> Model:
+    """A copy of a model that shares its tensors, with its cochleagrams computed on a coarser grid.
 
     Parameters
     ----------
     model : Model
     oversampling : float
-        See `Cochleagram.with_oversampling`; infinite for the published computation.
+        See `Cochleagram.with_oversampling`.
 
     Returns
     -------
     Model
-        The model itself if it has no cochleagram, or, with a warning, if it cannot be copied.
+        The model itself if it has no cochleagram on a finer grid, or exact ones only; or, with a warning, if it cannot be copied.
     """
-    replaced = {module: module.with_oversampling(oversampling) for module in cochleagrams_of(model)}
-    return shallow_copy(model, replaced) if replaced else model
+    return _on_another_grid(
+        model, [ears for ears in cochleagrams_of(model) if not ears.exact and ears.oversampling > oversampling], oversampling
+    )
 
 
 def with_exact_front_end(model: Model) -> Model:
@@ -39,12 +40,16 @@ def with_exact_front_end(model: Model) -> Model:
     AudioMetamerError
         If the model cannot be copied.
     """
-    if all(module.exact for module in cochleagrams_of(model)):
-        return model
-    exact = with_oversampling(model, math.inf)
-    if exact is model:
+    fast = [ears for ears in cochleagrams_of(model) if not ears.exact]
+    exact = _on_another_grid(model, fast, math.inf)
+    if fast and exact is model:
         raise AudioMetamerError(
             f"the front end of {model.name} cannot be computed exactly, since the model cannot be copied: build it with "
             "Cochleagram(exact=True), or give exact=False"
         )
     return exact
+
+
+def _on_another_grid(model: Model, cochleagrams: list[Cochleagram], oversampling: float) -> Model:
+    replaced = {ears: ears.with_oversampling(oversampling) for ears in cochleagrams}
+    return shallow_copy(model, replaced) if replaced else model
