@@ -29,7 +29,7 @@ def clips() -> list[am.Clip]:
 def batch_against_single(layer: str = "relu2") -> str:
     """Seconds for 64 clips at one layer, 50 steps each: together, by a call for each, and by a command for each."""
     model, sounds = am.load_model("cochcnn-word"), clips()
-    options = {"method": "feather2023", "steps": _STEPS}
+    options = {"method": "feather2023", "steps": _STEPS, "exact": False}
     began = time.perf_counter()
     am.synthesize(model, sounds, layer, **options)
     together = time.perf_counter() - began
@@ -49,7 +49,7 @@ def _command(clip: Path, layer: str) -> float:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "audiometamer", "synth", str(clip), "--layers", layer, "--out", out]
-        command += ["--method", "feather2023", "--steps", str(_STEPS)]
+        command += ["--method", "feather2023", "--fast", "--steps", str(_STEPS)]
         subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began
 

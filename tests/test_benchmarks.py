@@ -2,13 +2,16 @@
 
 import pytest
 import tiny_listeners
+import tiny_models
 import torch
 
 import audiometamer as am
+from audiometamer.evaluation import likeness
+from audiometamer.evaluation.likeness import LikenessDifference
 from audiometamer.exploration.simulate import true_threshold
 from audiometamer.matching import Halving, NormalizedDescent
 from audiometamer.matching.domains import Waveform
-from benchmarks import growth, recovery
+from benchmarks import equivalence, growth, recovery
 from benchmarks.measuring import peak_memory, table
 from benchmarks.published import RATE, PublishedCochleagram, published_step
 
@@ -76,3 +79,51 @@ def test_simulated_observers_have_their_thresholds_in_the_middle_of_the_ladder(t
     assert float(str(of_all[4]).split()[0]) > 0.85
     recovery.draw({"one": [each for each in recovered if not each.row.listener]}, tmp_path / "recovered.png")
     assert (tmp_path / "recovered.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("measure", "low", "high", "word"),
+    [
+        ("spearman_rho", -0.05, 0.09, "same"),
+        ("spearman_rho", -0.05, 0.2, "open"),
+        ("snr_db", -0.05, 0.9, "same"),
+        ("snr_db", 0.05, 0.9, "different"),
+        ("label_agreement", -0.06, 0.0, "open"),
+        ("level_db", float("nan"), float("nan"), "open"),
+    ],
+)
+def test_what_counts_as_the_same(measure, low, high, word):
+    assert equivalence.verdict(LikenessDifference("", measure, 0, 0, 0, low, high, 8)) == word
+
+
+def test_a_study_of_two_procedures_is_resumed(tmp_path, monkeypatch):
+    monkeypatch.setattr(likeness, "_SHORTEST", 10.0)  # modulation spectra take longer than all the rest
+    sounds = [tmp_path / f"{name}.wav" for name in "ab"]
+    for k, path in enumerate(sounds):
+        am.write_wav(path, tiny_models.make_clip(path.stem, k).samples, tiny_models.SAMPLE_RATE)
+    procedures = [equivalence.Procedure.parse(text) for text in ("feather2023:8:fast", "default:4")]
+
+    def rows():
+        model, judge = tiny_models.nameless_model(), tiny_models.bracketed_model()
+        study = equivalence.Study(tmp_path / "out", model, sounds, ["relu0"], (0, 1), [judge, model])
+        return list(equivalence.compared(study, procedures, lambda *_: None, equivalence.Bootstrap(resamples=100)))
+
+    found = rows()
+    assert {(row.procedure, row.reference, row.clips) for row in found} == {("default:4", "feather2023:8:fast", 2)}
+    assert {(row.measured, row.measure) for row in found} >= {
+        ("cochleagram", "snr_db"), ("relu0", "spearman_rho"), ("relu0", "seeds_snr_db"), ("", "level_db"),
+        ("tiny", "label_agreement"),
+    }  # fmt: skip
+    files = {
+        path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.suffix == ".wav" or path.parts[-4] == "measures"
+    }
+    assert len(files) > 8
+    assert [row.difference for row in rows()] == pytest.approx([row.difference for row in found], abs=1e-5)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert "| nameless | default:4 | relu0 |" in equivalence.summary(found)
+
+
+def test_what_is_no_procedure():
+    with pytest.raises(am.AudioMetamerError, match="procedure 'default'; it must be METHOD:STEPS"):
+        equivalence.Procedure.parse("default")
+    assert str(equivalence.Procedure.parse("default:200:exact")) == "default:200:exact"

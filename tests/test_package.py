@@ -78,6 +78,11 @@ def test_what_only_reads_files_does_not_wait_for_torch():
     assert loaded_by("import audiometamer, audiometamer.cli.status", "torch", "scipy", "matplotlib") == []
 
 
+def test_neither_do_lists():
+    code = "import sys; sys.stdout = sys.stderr; from audiometamer.cli import main; main({0}); sys.stdout = sys.__stdout__"
+    assert loaded_by(code.format(["published", "list"]), "torch", "scipy", "matplotlib") == []
+
+
 def test_neither_does_the_server_of_an_experiment():
     assert loaded_by("import audiometamer.cli.experiment, audiometamer.listening.server", "torch", "matplotlib") == []
 

@@ -23,7 +23,15 @@ from audiometamer.io.own_process import keep_memory, wait_idly
 from audiometamer.io.paths import printable
 from audiometamer.version import __version__
 
-_RESUMING = ("demo", "run", "synth", "train", "explore ladder", "published get")  # commands that keep what they have finished
+_RESUMING = (
+    "demo",
+    "run",
+    "synth",
+    "check-method",
+    "train",
+    "explore ladder",
+    "published get",
+)  # commands that keep what they have finished
 _INTERRUPTION = "audiometamer: interrupted"
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + SIGINT and SIGPIPE, as shells count
 
@@ -34,7 +42,7 @@ _HEADINGS = {
     "Models": {
         "models": "models", "layers": "models", "null": "null", "train": "train", "test-model": "accuracy:test_model",
         "import-checkpoint": "import_checkpoint", "published": "published", "evaluate": "evaluate",
-        "confusions": "confusions", "invariance": "invariance",
+        "confusions": "confusions", "invariance": "invariance", "check-method": "check_method",
     },
     "Stimulus sets": {"plan": "plan", "run": "plan", "submit": "plan", "status": "status", "stimuli": "stimuli"},
     "Experiments": {"experiment": "experiment", "explore": "explore"},

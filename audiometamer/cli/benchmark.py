@@ -13,6 +13,7 @@ from audiometamer.cli.progress import tracked
 @options.seeds
 @options.method
 @options.steps
+@options.exact
 @options.device
 @options.fitting_batch_size
 @click.option("--clips", type=click.IntRange(1), default=1, show_default=True, help="Number of clips to estimate for.")
@@ -22,6 +23,7 @@ def benchmark(
     seeds: tuple[int, ...],
     method: str,
     steps: int | None,
+    exact: bool | None,
     device: str,
     batch_size: int | None,
     clips: int,
@@ -30,8 +32,11 @@ def benchmark(
     from audiometamer.metamers.batch_size import fitting_batch_size
     from audiometamer.metamers.benchmark import machine, time_step
     from audiometamer.metamers.methods import load_method
+    from audiometamer.models.front_ends import with_exact_front_end
 
     model, procedure = options.opened_model(model_name, device), load_method(method)
+    if procedure.is_exact(model, exact):
+        model = with_exact_front_end(model)
     layers = options.layers_of(model, layer_names)
     per_layer = clips * len(seeds)
     table = plain_table("layer", numbers=("batch size", "network alone (ms)", "step (ms)", "ratio", "a metamer (s)", "all (h)"))

@@ -53,6 +53,13 @@ steps = click.option(
 )
 
 
+exact = click.option(
+    "--exact/--fast", default=None,
+    help="Compute cochleagrams as published, or the fast way that agrees with it; default: the method's own (fast; feather2023: "
+    "exact).",
+)  # fmt: skip
+
+
 class Number(click.FloatRange):
     """A finite number in a range."""
 

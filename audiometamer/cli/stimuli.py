@@ -163,6 +163,10 @@ def _wanted(text: str) -> tuple[str, tuple[str, ...]]:
     help="Leave out metamers that were made in this way: by the first attempt, from new noise, by continuing an earlier "
     "attempt, or by first matching the layer before; may be given several times.",
 )  # fmt: skip
+@click.option(
+    "--without-path", "without_paths", multiple=True, metavar="PATTERN",
+    help="Leave out metamers whose path, a column of the index, is like this: '*longer*'; may be given several times.",
+)  # fmt: skip
 @click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed of every draw.")
 def select(
     stimulus_set: Path,
@@ -175,15 +179,18 @@ def select(
     duration_within: float | None,
     only: tuple[str, ...],
     without_attempts: tuple[str, ...],
+    without_paths: tuple[str, ...],
     seed: int,
 ) -> None:
     """Select items of SET that passed their verdict, balanced and matched, and record the selection with its rules."""
     from audiometamer.stimuli import select as selecting
+    from audiometamer.stimuli.selection_rules import SelectionRules
 
-    rules = selecting.SelectionRules(
+    rules = SelectionRules(
         among=cast("Literal['complete', 'largest']", among), balance=tuple(options.split_names(balance)),
         may_drop=tuple(options.split_names(may_drop)), most_clips=most_clips, level_within=level_within,
-        duration_within=duration_within, only=dict(map(_wanted, only)), without_attempts=without_attempts, seed=seed,
+        duration_within=duration_within, only=dict(map(_wanted, only)), without_attempts=without_attempts,
+        without_paths=without_paths, seed=seed,
     )  # fmt: skip
     n = selecting.write_selection(stimulus_set, out, rules).counts
     clips, conditions = pluralize(n["selected_clips"], "clip"), pluralize(n["conditions"], "condition")

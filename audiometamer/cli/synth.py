@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from audiometamer.metamers.folder import FolderProgress
     from audiometamer.metamers.metamer import Metamer
     from audiometamer.metamers.setup import SynthesisOptions
+    from audiometamer.metamers.starts import Initial
     from audiometamer.metamers.targets import GivenTarget
     from audiometamer.models.model import Model
     from audiometamer.signals.audio import Clip
@@ -53,6 +54,13 @@ if TYPE_CHECKING:
 @options.seeds
 @options.method
 @options.steps
+@options.exact
+@click.option(
+    "--initial",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Recording or image to start from instead of noise; given several times, one for each of CLIPS.",
+)
 @options.start
 @options.duration
 @options.device
@@ -72,6 +80,8 @@ def synth(
     seeds: tuple[int, ...],
     method: str,
     steps: int | None,
+    exact: bool | None,
+    initial: tuple[Path, ...],
     start: float | None,
     duration: float | None,
     device: str,
@@ -111,7 +121,8 @@ def synth(
         click.echo(f"note: {notice}", err=True)
     synthesize_and_print(
         out, model, given or read_clips(model, clips, start=start, length=duration), layers, seed=seeds, null=null,
-        overwrite=overwrite, method=method, steps=steps, batch_size=batch_size, tf32=tf32, compiled=compiled,
+        initial=initial[0] if len(initial) == 1 else initial or None,
+        overwrite=overwrite, method=method, steps=steps, exact=exact, batch_size=batch_size, tf32=tf32, compiled=compiled,
     )  # fmt: skip
 
 
@@ -141,6 +152,7 @@ def synthesize_and_print(
     *,
     seed: Iterable[int] = (0,),
     null: "NullDistribution | None" = None,
+    initial: "Initial | Iterable[Initial] | None" = None,
     overwrite: bool = False,
     **synthesis: "Unpack[SynthesisOptions]",
 ) -> None:
@@ -157,7 +169,7 @@ def synthesize_and_print(
                 begin.append(report)
 
         metamers = synthesize_into(
-            out, model, clips, layers, seed=seed, null=null, overwrite=overwrite, progress=show, **synthesis
+            out, model, clips, layers, seed=seed, null=null, initial=initial, overwrite=overwrite, progress=show, **synthesis
         )
     _print_existing(out, *begin)
     _print_metamers(metamers)

@@ -30,7 +30,7 @@ from audiometamer.matching.domains import Waveform
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAX_PLANS = 8  # lengths, dtypes, devices and levels whose filters are kept at the same time
+_MAX_PLANS = 8  # lengths, dtypes, devices and grids whose filters are kept at the same time
 
 
 class Cochleagram(nn.Module):
@@ -65,8 +65,8 @@ class Cochleagram(nn.Module):
         Points per frame at which the fast path takes the root of the power of a subband as wide as the frame rate; for other
         subbands in proportion to bandwidth ** (2/3). Default 20, which agrees with ``exact=True`` to 70 dB (output) and 50 dB
         (gradient) or better on speech, noise, clicks and tones. Infinite: at every sample of the sound, as published; 70 dB or
-        better for both on speech and noise. Sounds whose RMS is below 1e-5, near the floor of magnitudes, are always computed so on a CPU;
-        elsewhere the level is not asked for, since that would wait for the device.
+        better for both on speech and noise. Sounds whose RMS is below 1e-5, near the floor of magnitudes, are always computed
+        so on a CPU; elsewhere the level is not asked for, since that would wait for the device.
     n_filters, low_limit, high_limit, overcompleteness, scale, include_edges
         Options of the `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True: 211 filters.
     frame_rate : int
@@ -124,7 +124,7 @@ class Cochleagram(nn.Module):
         self.sample_rate, self.frame_rate = sample_rate, sample_rate // self.lowpass.stride
         self.envelope: Literal["hilbert", "rectified"] = envelope
         self.compress_first, self.exact, self.oversampling = compress_first, exact, oversampling
-        self._plans: dict[tuple[int, torch.dtype, torch.device, bool], FullRate | Multirate] = {}
+        self._plans: dict[tuple[int, torch.dtype, torch.device, float | None], FullRate | Multirate] = {}
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -196,7 +196,7 @@ class Cochleagram(nn.Module):
 
     def _faint(self, sounds: Tensor) -> Tensor | None:
         """Which sounds [shape=(batch, samples)] are faint, [shape=(batch,)]; None where the computation does not depend on it."""
-        if self.exact or self.envelope == "rectified" or math.isinf(self.oversampling):
+        if self.exact or not self.has_fast_path or math.isinf(self.oversampling):
             return None
         if sounds.device.type != "cpu" or torch.compiler.is_compiling():  # what is traced has no branches
             return None
@@ -219,6 +219,24 @@ class Cochleagram(nn.Module):
         clip = getattr(self.compression, "gradient_clip", None)
         return self._with_compression(**({} if clip is None else {"gradient_clip": factor * clip}))
 
+    def with_oversampling(self, oversampling: float) -> "Cochleagram":
+        """The same cochleagram, sharing its filterbank and compression, computed on another grid.
+
+        Parameters
+        ----------
+        oversampling : float
+            Points per frame of the fast path; infinite: ``exact=True``, as published.
+        """
+        other = copy.copy(self)
+        other.exact = math.isinf(oversampling)
+        other.oversampling = self.oversampling if other.exact else oversampling
+        return other
+
+    @property
+    def has_fast_path(self) -> bool:
+        """Whether it can be computed on other grids than that of the sound; rectified envelopes cannot."""
+        return self.envelope == "hilbert"
+
     def with_true_derivative(self) -> "Cochleagram":
         """The same cochleagram, sharing its filters, with the compression's true derivative: not clipped, and zero below zero.
 
@@ -237,16 +255,17 @@ class Cochleagram(nn.Module):
 
     def _plan(self, sound: Tensor, *, faint: bool) -> FullRate | Multirate:
         """Filters for sounds of this length, dtype, device and level."""
-        key = (sound.shape[-1], sound.dtype, sound.device, faint)
+        full_rate = self.exact or not self.has_fast_path
+        oversampling = math.inf if faint else self.oversampling
+        key = (sound.shape[-1], sound.dtype, sound.device, None if full_rate else oversampling)
         if key not in self._plans:
             n_samples, dtype, device, _ = key
             size: dict[str, Any] = {"n_samples": n_samples, "sample_rate": self.sample_rate, "dtype": dtype, "device": device}
             while len(self._plans) >= _MAX_PLANS:
                 del self._plans[next(iter(self._plans))]
-            if self.exact or self.envelope == "rectified":
+            if full_rate:
                 self._plans[key] = FullRate(self.filterbank, self.lowpass, envelope=self.envelope, **size)
             else:
-                oversampling = math.inf if faint else self.oversampling
                 self._plans[key] = Multirate(self.filterbank, self.lowpass, oversampling=oversampling, **size)
         return self._plans[key]
 

@@ -13,12 +13,15 @@ from audiometamer.matching.losses import (
     weighted,
 )
 from audiometamer.matching.optimizers import LBFGS, Adam, CautiousLBFGS, Constant, Cosine, Halving, NormalizedDescent, Phases
-from audiometamer.matching.stopping import Plateau, Stuck
+from audiometamer.matching.stages import Stages
+from audiometamer.matching.stopping import AnyOf, Below, Plateau, Stuck
 
 __all__ = [
     "CautiousLBFGS",
     "LBFGS",
     "Adam",
+    "AnyOf",
+    "Below",
     "Constant",
     "Cosine",
     "Halving",
@@ -26,6 +29,7 @@ __all__ = [
     "NormalizedDescent",
     "Phases",
     "Plateau",
+    "Stages",
     "StopSynthesis",
     "Stuck",
     "gram",

@@ -14,6 +14,7 @@ from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import normal_tensor, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
 from audiometamer.matching.optimizers import Optimizer
+from audiometamer.matching.stages import Stages, at
 from audiometamer.matching.stopping import StoppingRule
 
 Forward = Callable[[Tensor], Activations]
@@ -56,14 +57,14 @@ class Match:
 
 @with_gradients
 def match(
-    forward: Forward,
+    forward: Forward | Stages[Forward],
     target: Activations,
     start: Tensor,
     *,
     domain: Domain,
     optimizer: Optimizer,
     steps: int,
-    loss: Loss = relative_l2,
+    loss: Loss | Stages[Loss] = relative_l2,
     penalty: Penalty | None = None,
     stop: StoppingRule | None = None,
     callback: Callback | None = None,
@@ -79,7 +80,8 @@ def match(
     Parameters
     ----------
     forward : callable
-        Signals [shape=(batch, ...)] to activations, in eval mode: the activations of one signal must not depend on the others.
+        Signals [shape=(batch, ...)] to activations, in eval mode: the activations of one signal must not depend on the others. Or
+        `Stages` of them.
     target : Tensor [shape=(batch, ...)] or mapping of str to Tensor
         Wanted activations of each signal.
     start : Tensor [shape=(batch, ...)]
@@ -89,11 +91,11 @@ def match(
     steps : int
         Largest number of steps of a signal.
     loss : callable
-        Activations and target to Tensor [shape=(batch,)]. Default `relative_l2`.
+        Activations and target to Tensor [shape=(batch,)], or `Stages` of them. Default `relative_l2`.
     penalty : callable, optional
         Signals to Tensor [shape=(batch,)], added to the loss. Default: none.
     stop : callable, optional
-        Which signals stop before their last step, such as `Plateau(100)`; asked at every report. Default: none.
+        Which signals stop before their last step, such as `Plateau(100)` or `Below(0.1)`; asked at every report. Default: none.
     callback : callable, optional
         Called with ``(step, signals, losses)`` at every report: all signals of the batch, and a loss for each, NaN for those that
         have stopped. May raise `StopSynthesis`.
@@ -124,13 +126,13 @@ def match(
         batch = Batch.start(domain.project(normal_tensor(start.detach())), target, optimizer, steps)
     else:
         batch = Batch.resume(resume_from, target, steps)
-    gradients_at = partial(losses_and_gradients, forward, domain=domain, loss=loss, penalty=penalty)
+    gradients_at = partial(losses_and_gradients, domain=domain, penalty=penalty)
     interrupted = False
 
     for step in range(0 if resume_from is None else resume_from.step, steps):
         if save is not None:
             save(batch.active, partial(batch.state, step))
-        losses, gradients = gradients_at(batch.parameters, batch.target)
+        losses, gradients = gradients_at(at(forward, step), batch.parameters, batch.target, loss=at(loss, step))
         if step % report_every == 0:
             _check_finite(losses, step)
             batch.report(step, losses)

@@ -16,6 +16,34 @@ StoppingRule = Callable[[Sequence[int], Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class AnyOf:
+    """Stop a signal as soon as one of several rules does.
+
+    Parameters
+    ----------
+    rules : tuple of callable
+    """
+
+    rules: tuple[StoppingRule, ...]
+
+    def __call__(self, steps: Sequence[int], losses: Tensor) -> Tensor:
+        return torch.stack([_last(rule(steps, losses), losses) for rule in self.rules]).any(0)
+
+
+def outcome_of(rule: StoppingRule | None, steps: Sequence[int], losses: Tensor) -> str:
+    """The word for why a rule has stopped a signal with these losses [shape=(reports,)], the last of them when it stopped."""
+    if isinstance(rule, AnyOf):
+        held = (each for each in rule.rules if bool(_last(each(steps, losses[None]), losses[None])))
+        rule = next(held, None)
+    return str(getattr(rule, "outcome", "stopped"))
+
+
+def _last(stopped: Tensor, losses: Tensor) -> Tensor:
+    """Which signals stop at the last report, of a rule that may say so for each report."""
+    return stopped[:, -1] if stopped.shape == losses.shape else stopped
+
+
+@dataclass(frozen=True)
 class Plateau:
     """Stop a signal whose loss no longer falls: its least loss over the last `patience` steps is hardly below that before.
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from msgspec.structs import replace
@@ -12,12 +13,15 @@ from torch import Tensor
 from audiometamer.devices import tensor_float32
 from audiometamer.matching.batch import MatchState, select_state, stack_states
 from audiometamer.matching.iteration import Iteration, iterate
-from audiometamer.matching.loop import Match, StopSynthesis, match
-from audiometamer.matching.losses import combined, relative_l2
+from audiometamer.matching.loop import Forward, Match, StopSynthesis, match
+from audiometamer.matching.losses import Loss, combined, relative_l2
+from audiometamer.matching.stages import Stages
+from audiometamer.matching.stopping import StoppingRule, outcome_of
+from audiometamer.metamers.coarse_to_fine import coarse_to_fine
 from audiometamer.metamers.evidence import AttemptRecord
 from audiometamer.metamers.measuring import measure, rank_key
 from audiometamer.metamers.metamer import Progress
-from audiometamer.metamers.methods import Attempt
+from audiometamer.metamers.methods import FINE_SHARE, Attempt
 from audiometamer.metamers.passes import LayerPass, Passes
 from audiometamer.metamers.scheduling import Job
 from audiometamer.metamers.settings import places
@@ -53,21 +57,21 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
     run = _Run.of(setup, passes, jobs, others, before)
     if run.attempt.optimizer is None:
         matched = run.iterated()
-        run.record(matched, "stopped")
+        run.record(matched, None)
         if matched.interrupted:
             raise StopSynthesis
         return
-    rule = setup.method.stopping_rule(run.attempt, run.steps)
+    rule = setup.method.stopping_rule(run.attempt, run.steps, setup.stop)
     start, optimizer = run.start(), run.attempt.optimizer(run.steps)
     with tensor_float32(setup.tf32):
         matched = match(
-            run.forward,
+            run.forwards(),
             run.target,
             start,
             domain=setup.domain,
             optimizer=optimizer,
             steps=run.steps,
-            loss=setup.loss_at(run.layer, run.attempt, run.layer_pass.unrectified),
+            loss=run.loss(),
             penalty=setup.penalty,
             stop=rule,
             callback=run.report if setup.progress or setup.callback else None,
@@ -75,7 +79,7 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
             resume_from=run.state(),
             save=None if setup.checkpoints is None else run.save,
         )
-    run.record(matched, getattr(rule, "outcome", "stopped"))
+    run.record(matched, rule)
     if matched.interrupted:
         raise StopSynthesis
 
@@ -91,6 +95,7 @@ class _Run:
     steps: int
     layer: str
     layer_pass: LayerPass
+    coarse_pass: LayerPass
     target: dict[str, Tensor]
     began: float = field(default_factory=time.monotonic)
     latest: dict[str, Tensor] = field(default_factory=dict)
@@ -103,7 +108,9 @@ class _Run:
         assert layer is not None  # or no job would need this attempt
         target = setup.targets.stack([job.clip for job in jobs], places(layer))
         steps = setup.steps * attempt.steps_factor
-        return cls(setup, jobs, others, attempt, steps, layer, passes.to(layer, attempt.gradient_clip), target)
+        full = passes.to(layer, attempt.gradient_clip)
+        coarse = passes.to(layer, attempt.gradient_clip, early) if (early := setup.method.early_oversampling) else full
+        return cls(setup, jobs, others, attempt, steps, layer, full, coarse, target)
 
     @property
     def number(self) -> int:
@@ -123,7 +130,7 @@ class _Run:
     def start(self) -> Tensor:
         """Starting signals, [shape=(jobs, *signal_shape)]."""
         if not self.attempt.warm_start:
-            return self.setup.noise(self.seeds, self.target)
+            return self.setup.start([job.clip for job in self.jobs], self.seeds, self.target)
         model = self.setup.model
         return torch.stack([job.best[0] for job in self.jobs if job.best]).to(dtype=model.dtype, device=model.device)
 
@@ -151,17 +158,29 @@ class _Run:
         """Report an iteration, as `report` does; activations are measured as seldom as in other attempts."""
         if self.setup.progress is not None and (step % REPORT_EVERY == 0 or not self.latest):
             with torch.no_grad():
-                self.forward(signals)
+                self.forward(self.layer_pass, signals)
         self.report(step, signals, losses)
 
     def _comparisons(self, row: int) -> list[dict[str, dict[str, list[float | None]]]]:
         return [batch[row] for batch in getattr(self.iteration, "comparisons", [])]
 
-    def forward(self, signals: Tensor) -> dict[str, Tensor]:
+    def loss(self) -> Loss | Stages[Loss]:
+        """The loss of each step."""
+        loss = self.setup.loss_at(self.layer, self.attempt, self.layer_pass.unrectified)
+        if self.setup.loss is not None or not self.setup.method.coarse_to_fine:
+            return loss
+        return coarse_to_fine(self.setup.model, self.layer, loss, self.steps)
+
+    def forwards(self) -> Stages[Forward]:
+        """The forward pass of each step: through a coarser front end, if the method has one, until the last of them."""
+        fine = self.steps - math.ceil(FINE_SHARE * self.steps)
+        return Stages(((0, partial(self.forward, self.coarse_pass)), (fine, partial(self.forward, self.layer_pass))))
+
+    def forward(self, through: LayerPass, signals: Tensor) -> dict[str, Tensor]:
         """Activations of signals [shape=(batch, *signal_shape)] by place."""
-        found = self.layer_pass.activations(signals)
+        found = through.activations(signals)
         if self.setup.progress is not None:
-            self.latest = self.layer_pass.rectified(found)
+            self.latest = through.rectified(found)
         return found
 
     def report(self, step: int, signals: Tensor, losses: Tensor) -> None:
@@ -185,8 +204,8 @@ class _Run:
         own = [_unfinished(self.setup, self.jobs[i], select_state(batch, k), seconds) for k, i in enumerate(active)]
         return own + [_unfinished(self.setup, job, job.state) for job in self.others]
 
-    def record(self, matched: Match, word: str) -> None:
-        """Measure the signals and add the attempt to the records of their jobs; `word` says why signals stopped, if some did."""
+    def record(self, matched: Match, rule: StoppingRule | None) -> None:
+        """Measure the signals and add the attempt to the records of their jobs; `rule` stopped signals, if some did."""
         seconds, setup, layer = self.seconds, self.setup, self.jobs[0].layer
         results = []
         for i, job in enumerate(self.jobs):
@@ -194,6 +213,8 @@ class _Run:
             evidence = measure(setup, job.clip, layer, job.seed, signal)
             curve = [float(loss) for loss in matched.losses[i] if not math.isnan(loss)]
             was_interrupted = matched.interrupted and took == matched.loss_steps[-1]
+            reported = matched.loss_steps[: len(curve)]
+            word = outcome_of(rule, reported, matched.losses[i, : len(curve)])
             reason = "stopped by the callback" if was_interrupted else word
             tried = AttemptRecord(
                 self.attempt.name,
@@ -201,11 +222,13 @@ class _Run:
                 took,
                 "finished" if took == self.steps else f"{reason} after {took} steps",
                 evidence.similarity[layer]["snr_db"],
-                matched.loss_steps[: len(curve)],
+                reported,
                 curve,
                 continues=job.best[1].kept if self.attempt.warm_start and job.best else None,
                 layer=self.layer if self.attempt.layer_before else None,
                 comparisons=self._comparisons(i),
+                gradient_clip=self.attempt.gradient_clip,
+                straight_through=self.attempt.straight_through,
             )
             results.append((job, tried, signal.cpu(), replace(evidence, kept=len(job.tries))))
         for job, tried, signal, evidence in results:  # only now: memory may run out while they are measured

@@ -241,7 +241,8 @@ def _joined_null(network: Joined) -> NullDistribution | None:
 
 def judge_sha256(model: Model, null: NullDistribution | None) -> str:
     """SHA-256 of what verdicts are based on: the null distribution and the model's labels."""
-    return hashlib.sha256(msgspec.json.encode([null, model.named_labels()], order="deterministic")).hexdigest()
+    labels = model.named_labels() or None  # verdicts of {} also compared answers that had no labels: out of date
+    return hashlib.sha256(msgspec.json.encode([null, labels], order="deterministic")).hexdigest()
 
 
 def judge(measured: Mapping[str, float], null: Mapping[str, MetricNull] | None, labels: Mapping[str, tuple[str, str]]) -> Verdict:

@@ -19,7 +19,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt : str
         Name of the attempt in its method.
     start_seed : int or None
-        Seed of the noise that it started from; None if it continued an earlier attempt.
+        Seed of the noise that it started from, unless an initial signal was given; None if it continued an earlier attempt.
     steps : int
         Number of steps taken.
     outcome : str
@@ -37,6 +37,10 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     comparisons : list of dict
         What a method measures beside its loss, at the last of the steps at which that was recorded: of matched histograms, as
         `audiometamer.networks.modulation.compare_moments` by group of filters. Empty unless it measures something.
+    gradient_clip : float
+        Factor on the largest derivative of the compression; see `audiometamer.metamers.Attempt`. Default 1.
+    straight_through : bool
+        Whether silent units that should be active counted as zero; see there. Default False.
     """
 
     attempt: str
@@ -49,6 +53,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     continues: int | None = None
     layer: str | None = None
     comparisons: list[dict[str, dict[str, list[float | None]]]] = []
+    gradient_clip: float = 1.0
+    straight_through: bool = False
 
 
 class EarlierVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +106,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Verdicts by earlier null distributions or labels, oldest first.
     source : ClipSource or None
         The file that the clip was read from, and which part of it; None if it was given as samples or activations.
+    path : str
+        The attempts that led to the signal; see `audiometamer.metamers.summaries.path_of`. Empty in earlier records.
     signal_sha256, original_sha256 : str
         SHA-256 of the files of the signal and of the original, or given target. Empty until it is saved, and in records of
         version 0.2 and earlier.
@@ -127,6 +135,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     judged_by: str | None = None
     earlier_verdicts: list[EarlierVerdict] = []
     source: ClipSource | None = None
+    path: str = ""
     signal_sha256: str = ""
     original_sha256: str = ""
 

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+from torch import Tensor
+
 from audiometamer.errors import BrokenError
 from audiometamer.io.locks import exclusive_folder
 from audiometamer.io.names import as_output_folder
@@ -25,6 +27,7 @@ from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.saving import archive_attempt, save_signal
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.setup import SynthesisOptions
+from audiometamer.metamers.starts import Initial, as_starts
 from audiometamer.metamers.synthesis import iterate_metamers
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
@@ -75,6 +78,7 @@ def synthesize_into(
     *,
     seed: int | Iterable[int] = 0,
     null: NullDistribution | None = None,
+    initial: Initial | Iterable[Initial] | None = None,
     overwrite: bool = False,
     progress: Callable[[FolderProgress], None] | None = None,
     **options: Unpack[SynthesisOptions],
@@ -106,12 +110,14 @@ def synthesize_into(
         Default 0.
     null : NullDistribution, optional
         Null distribution for verdicts. Default: the model's own, if it has one.
+    initial : Clip, path, tensor or array, or iterable of them, optional
+        Signals to start from, as in `audiometamer.synthesize`. Default: noise.
     overwrite : bool
         Whether to make existing metamers again. Default False.
     progress : callable, optional
         Called with a `FolderProgress`.
     **options
-        `method`, `steps`, `loss`, `penalty`, `domain`, `batch_size`, `tf32`, `compiled` and `callback`, as in
+        `method`, `steps`, `loss`, `penalty`, `domain`, `exact`, `stop`, `batch_size`, `tf32`, `compiled` and `callback`, as in
         `audiometamer.synthesize`. After a `StopSynthesis`, what was reached counts as finished.
 
     Returns
@@ -138,11 +144,13 @@ def synthesize_into(
     null, out = null or default_null(model), as_output_folder(folder)
     with exclusive_folder(out):
         listed = [with_saved_name(out, model, clip) if isinstance(clip, Clip) else clip for clip in listed]
-        jobs = _jobs_by_settings(model, listed, names, seeds, options)
+        starts = as_starts(model, initial, listed)
+        jobs = _jobs_by_settings(model, listed, names, seeds, starts, options)
         _prepare(out, model, listed, jobs, signal_kind(options.get("domain") or model.domain))
         existing = _Existing() if overwrite else _read_existing(out, model, jobs, null, options)
         metamers = existing.metamers | {
-            metamer.evidence.settings: metamer for metamer in _make_rest(out, model, jobs, existing, null, options, progress)
+            metamer.evidence.settings: metamer
+            for metamer in _make_rest(out, model, jobs, existing, null, starts, options, progress)
         }
         ordered = Gallery(metamers[settings] for settings in jobs if settings in metamers)
         _draw(out, model, ordered, seeds[0])
@@ -160,7 +168,12 @@ def _check_request(model: Model, clips: Sequence[Clip | GivenTarget], layers: Se
 
 
 def _jobs_by_settings(
-    model: Model, clips: Sequence[Clip | GivenTarget], layers: Sequence[str], seeds: Sequence[int], options: SynthesisOptions
+    model: Model,
+    clips: Sequence[Clip | GivenTarget],
+    layers: Sequence[str],
+    seeds: Sequence[int],
+    starts: Mapping[int, Tensor],
+    options: SynthesisOptions,
 ) -> dict[Settings, _Job]:
     """Clip, layer and seed of each requested metamer, by its settings."""
     weights = model.weights_sha256()
@@ -172,9 +185,12 @@ def _jobs_by_settings(
         loss=options.get("loss"),
         penalty=options.get("penalty"),
         domain=options.get("domain"),
+        exact=options.get("exact"),
+        stop=options.get("stop"),
         weights_sha256=weights,
     )
-    return {describe(clip, layer, seed): (clip, layer, seed) for layer in layers for clip in clips for seed in seeds}
+    jobs = ((clip, layer, seed) for layer in layers for clip in clips for seed in seeds)
+    return {describe(clip, layer, seed, initial=starts.get(id(clip))): (clip, layer, seed) for clip, layer, seed in jobs}
 
 
 def _prepare(out: Path, model: Model, clips: Sequence[Clip | GivenTarget], jobs: Iterable[Settings], kind: str) -> None:
@@ -224,6 +240,7 @@ def _make_rest(
     jobs: Mapping[Settings, _Job],
     existing: _Existing,
     null: NullDistribution | None,
+    starts: Mapping[int, Tensor],
     options: SynthesisOptions,
     progress: Callable[[FolderProgress], None] | None,
 ) -> Iterator[Metamer]:
@@ -231,7 +248,8 @@ def _make_rest(
     pending = [job for settings, job in jobs.items() if settings not in existing.metamers or settings in existing.reattempted]
     reporter = _Reporter(progress, _begin(len(jobs), existing, len(pending)), len(pending))
     checkpoints = Checkpoints(partial(checkpoint_path, out))
-    for metamer in iterate_metamers(model, pending, null=null, progress=reporter.step, checkpoints=checkpoints, **options):
+    made = iterate_metamers(model, pending, null=null, initial=starts, progress=reporter.step, checkpoints=checkpoints, **options)
+    for metamer in made:
         if metamer.evidence.settings in existing.reattempted:
             archive_attempt(out, metamer.evidence)
         written = replace(metamer, evidence=save_signal(out, metamer.samples, metamer.clip, metamer.evidence))

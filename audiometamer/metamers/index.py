@@ -9,7 +9,7 @@ from audiometamer.metamers.verdicts import verdict_word
 
 INDEX_COLUMNS = (
     "file", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip", "label_metamer",
-    "method", "attempt", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
+    "method", "attempt", "path", "steps", "seconds", "rms", "peak", "probability_clip", "probability_metamer",
 )  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def _row(result: Result) -> dict[str, str | int]:
         "snr_db": _number(matched["snr_db"]), "spearman_rho": _number(matched["spearman_rho"]),
         "pearson_r2": _number(matched["pearson_r2"]),
         "label_clip": "|".join(clip for clip, _ in labels), "label_metamer": "|".join(metamer for _, metamer in labels),
-        "method": settings.method, "attempt": evidence.attempt, "steps": sum(tried.steps for tried in evidence.tries),
+        "method": settings.method, "attempt": evidence.attempt, "path": evidence.path_taken,
+        "steps": sum(tried.steps for tried in evidence.tries),
         "seconds": f"{evidence.seconds:.1f}", "rms": f"{evidence.rms:.4f}", "peak": f"{evidence.peak:.4f}",
         "probability_clip": "|".join(f"{clip:.4f}" for clip, _ in evidence.probabilities.values()),
         "probability_metamer": "|".join(f"{metamer:.4f}" for _, metamer in evidence.probabilities.values()),

@@ -84,7 +84,9 @@ def _compare_given(
 
 
 def paired_labels(model: Model, logits: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Labels of a clip and its metamer by task, for the tasks whose labels follow from the matched layers.
+    """Labels of a clip and its metamer by task, for the tasks whose classes have names and follow from the matched layers.
+
+    Without names nobody has said that an output holds the logits of classes: an embedding has a largest value too.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ def paired_labels(model: Model, logits: Mapping[str, Tensor], names: Sequence[st
     """
     determined = {task for place in names for task in model.tasks_determined_by(place, logits)}
     labels = {}
-    for task in (task for task in logits if task in determined):
+    for task in (task for task in logits if task in determined and task in model.named_labels()):
         clip_label, metamer_label = (model.predicted_label(task, values) for values in logits[task])
         labels[task] = (clip_label, metamer_label)
     return labels

@@ -12,9 +12,11 @@ from audiometamer.io.hashes import sha256_of
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.loop import Penalty
 from audiometamer.matching.losses import Loss
+from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.captions import caption, original_caption, verdict_colour
+from audiometamer.metamers.coarse_to_fine import is_coarse_to_fine
 from audiometamer.metamers.evidence import Evidence
-from audiometamer.metamers.methods import Method, method_for
+from audiometamer.metamers.methods import Method, method_for, part_text
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.verdicts import verdict_word
@@ -119,6 +121,11 @@ class Progress:
     snr_db: float
 
 
+def _loss_text(model: Model, layer: str, method: Method, loss: Loss | None) -> str:
+    by_stages = loss is None and method.coarse_to_fine and is_coarse_to_fine(model, layer)
+    return fingerprint_of(loss or method.loss) + (" coarse-to-fine" if by_stages else "")
+
+
 def settings_of(
     model: Model,
     clip: Clip | GivenTarget,
@@ -130,12 +137,17 @@ def settings_of(
     loss: Loss | None = None,
     penalty: Penalty | None = None,
     domain: Domain | None = None,
+    exact: bool | None = None,
+    initial: Tensor | None = None,
+    stop: StoppingRule | None = None,
     weights_sha256: str | None = None,
 ) -> Settings:
     """Everything that determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
 
     Parameters
     ----------
+    initial : Tensor [shape=signal_shape], optional
+        The signal that it starts from. Default: noise.
     weights_sha256 : str, optional
         The model's, if it is known already. Default: it is computed.
     """
@@ -149,7 +161,10 @@ def settings_of(
         seed=seed,
         method=procedure.recorded_name,
         steps=steps or procedure.steps,
-        loss=fingerprint_of(loss or procedure.loss),
+        loss=_loss_text(model, layer, procedure, loss),
         penalty="" if penalty is None else fingerprint_of(penalty),
         domain="" if domain is None or domain == model.domain else fingerprint_of(domain),
+        exact=procedure.is_exact(model, exact),
+        initial="" if initial is None else sha256_of(initial),
+        stop="" if stop is None else part_text(stop),
     )

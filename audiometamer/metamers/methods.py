@@ -17,12 +17,14 @@ from audiometamer.matching.iteration import Iteration
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
-from audiometamer.matching.stopping import StoppingRule, Stuck
+from audiometamer.matching.stopping import AnyOf, StoppingRule, Stuck
 from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching, refining
-from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, quasi_newton
+from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, Audible, quasi_newton
+from audiometamer.models.front_ends import cochleagrams_of
 from audiometamer.models.model import Model
 from audiometamer.networks.modulation import moment_loss, squared_moment_loss
 
+FINE_SHARE = 0.25  # of an attempt's steps, the last, that are never coarse
 _OURS = __package__.partition(".")[0]
 
 
@@ -109,6 +111,15 @@ class Method:
         Default 0: the ReLU is straight-through, as published.
     version : int
         Raised with every change of the code that gives other samples and does not show in the other parameters. Default 1.
+    exact : bool
+        Whether cochleagrams are computed as published, in the steps too, unless the caller says otherwise. Not part of the
+        fingerprint: the settings of each metamer say it. Default False.
+    early_oversampling : float, optional
+        Oversampling of cochleagrams in the steps before the last quarter, where it is less than their own and they are not exact;
+        see `audiometamer.Cochleagram`. Targets, evidence and the last steps have the model's own. Default: all have.
+    coarse_to_fine : bool
+        Whether the filters of a network that says which are coarse join the loss one after the other; see
+        `audiometamer.metamers.coarse_to_fine`. Not part of the fingerprint: the loss in the settings says it. Default False.
     """
 
     name: str
@@ -119,6 +130,9 @@ class Method:
     expected_steps: int = 0
     margin: float = 0.0
     version: int = 1
+    exact: bool = False
+    early_oversampling: float | None = None
+    coarse_to_fine: bool = False
 
     def __post_init__(self) -> None:
         where = f"method {self.name!r}"
@@ -129,15 +143,18 @@ class Method:
         if self.attempts[0].warm_start:
             raise AudioMetamerError(f"the first attempt of {where} is a warm start, and there is no signal to start from yet")
 
-    def stopping_rule(self, attempt: Attempt, steps: int) -> StoppingRule | None:
-        """Stopping rule of an attempt of so many steps.
+    def stopping_rule(self, attempt: Attempt, steps: int, added: StoppingRule | None = None) -> StoppingRule | None:
+        """Stopping rule of an attempt of so many steps, and an added one: whichever stops a signal first.
 
         By default an attempt from noise, in a method with others, stops the signals whose loss has not fallen by a quarter half
         way; warm starts and single attempts take all their steps.
         """
+        own: StoppingRule | None = None
         if attempt.stop is not None:
-            return attempt.stop(steps)
-        return None if attempt.warm_start or len(self.attempts) == 1 else Stuck(after=-(-steps // 2))
+            own = attempt.stop(steps)
+        elif not attempt.warm_start and len(self.attempts) > 1:
+            own = Stuck(after=-(-steps // 2))
+        return AnyOf((own, added)) if own and added else own or added
 
     def check(self, steps: int) -> None:
         """Raise if a part is not what it should be, at some number of steps."""
@@ -147,8 +164,15 @@ class Method:
             if not callable(rule := self.stopping_rule(attempt, steps)) and rule is not None:
                 raise AudioMetamerError(f"stop of attempt {attempt.name!r} returns {rule!r}; it must return a stopping rule")
 
+    def is_exact(self, model: Model, exact: bool | None = None) -> bool:
+        """Whether cochleagrams are computed as published, as asked or by default; False for a model that has none."""
+        return (self.exact if exact is None else exact) and bool(cochleagrams_of(model))
+
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the samples, not of description and expected steps; the same in every process."""
+        """SHA-256 of what decides the samples, so not of description and expected steps, nor of what settings hold.
+
+        It is the same in every process.
+        """
         return hashlib.sha256(self._text().encode()).hexdigest()
 
     def is_known(self) -> bool:
@@ -156,14 +180,15 @@ class Method:
         return is_known(self._text())
 
     def _text(self) -> str:
-        numbers = f"{self.steps} {self.margin!r} {self.version}"
+        early = "" if self.early_oversampling is None else f" early {self.early_oversampling!r}"
+        numbers = f"{self.steps} {self.margin!r} {self.version}{early}"
         return "\n".join([numbers, _loss_text(self.loss), *map(self._text_of, self.attempts)])
 
     def _text_of(self, attempt: Attempt) -> str:
         numbers = f"{attempt.warm_start} {attempt.steps_factor} {attempt.gradient_clip!r} {attempt.straight_through}"
         before = (" layer before" if attempt.layer_before else "") + (" always" if attempt.always else "")
-        stop = f" stop {_text(attempt.stop(self.steps))}" if attempt.stop else ""
-        moved = fingerprint_of(attempt.iteration) if attempt.optimizer is None else _text(attempt.optimizer(self.steps))
+        stop = f" stop {part_text(attempt.stop(self.steps))}" if attempt.stop else ""
+        moved = fingerprint_of(attempt.iteration) if attempt.optimizer is None else part_text(attempt.optimizer(self.steps))
         return f"{moved} {numbers} {_loss_text(attempt.loss)}{before}{stop}"
 
     @property
@@ -176,16 +201,15 @@ class Method:
         return f"{self.name} {fingerprint[:12]}"
 
 
-def _text(part: Any) -> str:
+def part_text(part: Any) -> str:
     """The `repr` of a part of a method; of parts that are not ours, which may show a place in memory, the fingerprint."""
     if part is None or isinstance(part, bool | int | float | str):
         return repr(part)
     if isinstance(part, tuple):
-        return f"({', '.join(map(_text, part))})"
+        return f"({', '.join(map(part_text, part))})"
     if is_dataclass(part) and type(part).__module__.partition(".")[0] == _OURS:
-        return (
-            f"{type(part).__qualname__}({', '.join(f'{each.name}={_text(getattr(part, each.name))}' for each in fields(part))})"
-        )
+        values = (f"{each.name}={part_text(getattr(part, each.name))}" for each in fields(part))
+        return f"{type(part).__qualname__}({', '.join(values)})"
     return fingerprint_of(part)
 
 
@@ -195,6 +219,8 @@ def _loss_text(loss: Loss | None) -> str:
         return f"{_loss_text(loss.func)} {sorted(loss.keywords.items())}"
     if loss is None or (isinstance(loss, FunctionType) and loss.__closure__ is None and loss.__module__.startswith(f"{_OURS}.")):
         return str(getattr(loss, "__qualname__", None))
+    if isinstance(loss, Audible):
+        return f"{type(loss).__qualname__}({_loss_text(loss.loss)}, faint={loss.faint!r})"
     return fingerprint_of(loss)
 
 
@@ -285,7 +311,10 @@ METHODS = {
             24_000,
             (Attempt("published", _published),),
             relative_l2,
-            "Feather et al. (2023): normalised gradient steps, size 1 halved seven times; the last signal is kept",
+            "Feather et al. (2023): normalised gradient steps, size 1 halved seven times, the front end computed as published; "
+            "the last signal is kept",
+            exact=True,
+            coarse_to_fine=True,
         ),
         Method(
             "modulation",

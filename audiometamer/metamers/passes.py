@@ -16,6 +16,7 @@ from audiometamer.metamers.readings import reading
 from audiometamer.metamers.settings import places
 from audiometamer.models.activations import Tap, record_taps
 from audiometamer.models.folding import faster_copy, shallow_copy
+from audiometamer.models.front_ends import with_coarser_front_end
 from audiometamer.models.model import Model
 from audiometamer.networks.texture_network import TextureNetwork
 
@@ -81,7 +82,7 @@ class Passes:
         self._model, self._unrectified, self._compiled = model, unrectified, compiled
         self._stack = ExitStack()
         self._folded: dict[str, Model] = {}
-        self._passes: dict[tuple[str, float], LayerPass] = {}
+        self._passes: dict[tuple[str, float, float | None], LayerPass] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -95,19 +96,32 @@ class Passes:
             self._folded[layer] = faster_copy(self._model, places(layer))
         return self._folded[layer]
 
-    def to(self, layer: str, gradient_clip: float = 1.0) -> LayerPass:
-        """The forward pass to a layer, with a factor on the largest derivative of the compression; see `Attempt`."""
-        if (layer, gradient_clip) not in self._passes:
-            model = self._clipped(self.folded(layer), gradient_clip)
+    def to(self, layer: str, gradient_clip: float = 1.0, oversampling: float | None = None) -> LayerPass:
+        """The forward pass to a layer.
+
+        Parameters
+        ----------
+        layer : str
+        gradient_clip : float
+            Factor on the largest derivative of the compression; see `Attempt`. Default 1.
+        oversampling : float, optional
+            Grid of cochleagrams that have a finer one. Default: their own.
+        """
+        key = (layer, gradient_clip, oversampling)
+        if key not in self._passes:
+            model = self.folded(layer)
+            if oversampling is not None:
+                model = with_coarser_front_end(model, oversampling)
+            model = self._clipped(model, gradient_clip)
             if self._compiled and model is self._model:
                 model = shallow_copy(model)
             prepared = layer_pass(model, layer, unrectified=self._unrectified, compiled=self._compiled)
-            self._passes[layer, gradient_clip] = self._stack.enter_context(prepared)
-        return self._passes[layer, gradient_clip]
+            self._passes[key] = self._stack.enter_context(prepared)
+        return self._passes[key]
 
     def _clipped(self, model: Model, gradient_clip: float) -> Model:
         """A copy whose compression has a smaller largest derivative, if it has one and can be copied."""
-        front_end, network = self._model.front_end, self._model.network
+        front_end, network = model.front_end, model.network
         if gradient_clip == 1 or not (isinstance(front_end, Cochleagram) or isinstance(network, TextureNetwork)):
             return model
         copy = shallow_copy(model)

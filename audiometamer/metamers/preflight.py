@@ -102,7 +102,7 @@ def _usable_layer_before(setup: Setup, layer: str, jobs: Sequence[Job]) -> str |
 def _try_step(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int) -> None:
     """Try the first step towards a layer for two signals and for one: a loss may fail for either."""
     target = setup.targets.at(clip, places(layer))
-    start = setup.noise([seed, seed + 1], {place: t.expand(2, *t.shape) for place, t in target.items()})
+    start = setup.start([clip, clip], [seed, seed + 1], {place: t.expand(2, *t.shape) for place, t in target.items()})
     _check_starts(setup, start)
     if (iteration := setup.method.attempts[0].iteration) is not None:
         _check_iteration(setup, clip, layer, iteration)

@@ -15,7 +15,7 @@ from audiometamer.metamers.evidence import AttemptRecord, Evidence
 from audiometamer.metamers.metamer import Metamer
 from audiometamer.metamers.methods import Attempt, Method, load_method
 from audiometamer.metamers.settings import Settings
-from audiometamer.metamers.summaries import kept_attempt
+from audiometamer.metamers.summaries import kept_attempt, path_of
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Unfinished
 from audiometamer.models.model import Model
@@ -76,7 +76,8 @@ class Job:
         """The best result, with the record of all attempts."""
         assert self.best is not None  # or no attempt has been made
         samples, evidence = self.best
-        return Metamer(samples, self.clip, replace(evidence, tries=self.tries, seconds=self.seconds))
+        path = path_of(self.tries, evidence.kept, exact=evidence.settings.exact)
+        return Metamer(samples, self.clip, replace(evidence, tries=self.tries, path=path, seconds=self.seconds))
 
 
 def schedule(

@@ -25,6 +25,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         Number of steps of an attempt.
     loss, penalty, domain : str
         Fingerprints, see `audiometamer.io.fingerprints`; a penalty or domain that was not given is empty.
+    exact : bool
+        Whether cochleagrams were computed as published, in the steps too; False where there are none.
+    initial : str
+        SHA-256 of the samples that it started from in place of noise; empty: from noise.
+    stop : str
+        The stopping rule that was added to the method's own; empty: none.
     """
 
     clip: str
@@ -38,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     loss: str
     penalty: str = ""
     domain: str = ""
+    exact: bool = False
+    initial: str = ""
+    stop: str = ""
 
 
 def places(layer: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self, TypedDict
 
 import torch
@@ -14,13 +15,16 @@ from audiometamer.io.integers import as_integer
 from audiometamer.matching.domains import Domain, check_domain
 from audiometamer.matching.loop import Callback, Penalty
 from audiometamer.matching.losses import Loss, by_part, combined, rectified
+from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.criteria import NullDistribution, default_null
 from audiometamer.metamers.metamer import Progress, settings_of
 from audiometamer.metamers.methods import Attempt, Method, method_for
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget, Targets
+from audiometamer.metamers.texture_methods import Audible
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.checking import check_mode
+from audiometamer.models.front_ends import with_exact_front_end
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
@@ -33,6 +37,8 @@ class SynthesisOptions(TypedDict, total=False):
     loss: Loss | None
     penalty: Penalty | None
     domain: Domain | None
+    exact: bool | None
+    stop: StoppingRule | None
     batch_size: int | None
     tf32: bool
     compiled: bool
@@ -51,6 +57,9 @@ class Setup:
     batch_size: int | None
     loss: Loss | None = None
     penalty: Penalty | None = None
+    exact: bool = False
+    initial: Mapping[int, Tensor] = field(default_factory=dict)
+    stop: StoppingRule | None = None
     tf32: bool = False
     compiled: bool = False
     progress: Callable[[Progress], object] | None = None
@@ -68,13 +77,18 @@ class Setup:
         steps: int | None = None,
         domain: Domain | None = None,
         null: NullDistribution | None = None,
+        exact: bool | None = None,
         batch_size: int | None = None,
         **others: Any,
     ) -> Self:
         """The setup of a call of `synthesize`: what was not given comes from the method or the model."""
+        if not isinstance(exact, bool | None):
+            raise AudioMetamerError(f"exact is {exact!r}; it must be True, False or None")
         procedure = method_for(model, method)
+        as_published = procedure.is_exact(model, exact)
         return cls(
-            model=model,
+            model=with_exact_front_end(model) if as_published else model,
+            exact=as_published,
             method=procedure,
             steps=procedure.steps if steps is None else as_integer(steps, "steps", least=1),
             domain=model.domain if domain is None else domain,
@@ -104,6 +118,9 @@ class Setup:
             loss=self.loss,
             penalty=self.penalty,
             domain=self.domain,
+            exact=self.exact,
+            initial=self.initial.get(id(clip)),
+            stop=self.stop,
             weights_sha256=self.weights_sha256,
         )
 
@@ -114,6 +131,14 @@ class Setup:
         return combined(
             {place: below_zero if place in unrectified else by_term(self.model, place, loss) for place in places(layer)}
         )
+
+    def start(self, clips: Sequence[Clip | GivenTarget], seeds: Sequence[int], targets: Mapping[str, Tensor]) -> Tensor:
+        """What attempts at some clips start from, [shape=(clips, *signal_shape)]: given signals, or `noise`."""
+        if not self.initial:
+            return self.noise(seeds, targets)
+        model = self.model
+        given = torch.stack([self.initial[id(clip)] for clip in clips]).to(dtype=model.dtype, device=model.device)
+        return self.domain.project(given)
 
     def noise(self, seeds: Sequence[int], targets: Mapping[str, Tensor]) -> Tensor:
         """A start for each seed, [shape=(seeds, *signal_shape)]; a network may shape it by the targets [shape=(seeds, ...)]."""
@@ -129,12 +154,16 @@ class Setup:
 def by_term(model: Model, layer: str, loss: Loss) -> Loss:
     """A loss of a layer: of each of its terms by itself if the network says that it has some."""
     terms = getattr(model.network, "terms", lambda _layer: None)(layer)
-    return loss if terms is None else by_part(loss, list(terms.values()))
+    if not isinstance(loss, Audible):
+        return loss if terms is None else by_part(loss, list(terms.values()))
+    weighted = loss.loss if terms is None else by_part(loss.loss, list(terms.values()))
+    shares = getattr(model.network, "loud_shares", None)
+    return weighted if shares is None else loss.over(weighted, partial(shares, layer))
 
 
 def _check_resumable(setup: Setup) -> None:
     """Raise if a part shows no content: nobody could say whether a checkpoint was made with the same."""
-    parts = {"loss": setup.loss, "penalty": setup.penalty, "domain": setup.domain}
+    parts = {"loss": setup.loss, "penalty": setup.penalty, "domain": setup.domain, "stopping rule": setup.stop}
     unknown = [what for what, part in parts.items() if part is not None and not is_known(fingerprint_of(part))]
     if not setup.method.is_known():
         unknown.append("method")
@@ -160,5 +189,7 @@ def _check_types(setup: Setup) -> None:
     for name in ("progress", "callback"):
         if (value := getattr(setup, name)) is not None and not callable(value):
             raise AudioMetamerError(f"{name} is {value!r}; it must be a function")
+    if isinstance(setup.stop, type) or (setup.stop is not None and not callable(setup.stop)):
+        raise AudioMetamerError(f"stop is {setup.stop!r}; it must be a stopping rule, such as am.Plateau(100)")
     if setup.callback is not None and not takes(setup.callback, 3):
         raise AudioMetamerError("callback takes other arguments than it is called with: (step, signals, losses)")

@@ -1,6 +1,7 @@
 """The evidence of a metamer in brief, as tables of thousands of metamers need it; read without torch."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -19,6 +20,23 @@ class AttemptSummary(msgspec.Struct, frozen=True):
     snr_db: float | None = None
     continues: int | None = None
     layer: str | None = None
+    gradient_clip: float = 1.0
+    straight_through: bool = False
+
+
+class Tried(Protocol):
+    """What an `AttemptSummary` and an `audiometamer.metamers.evidence.AttemptRecord` have in common."""
+
+    @property
+    def attempt(self) -> str: ...
+    @property
+    def start_seed(self) -> int | None: ...
+    @property
+    def continues(self) -> int | None: ...
+    @property
+    def gradient_clip(self) -> float: ...
+    @property
+    def straight_through(self) -> bool: ...
 
 
 class EvidenceSummary(msgspec.Struct, frozen=True):
@@ -36,6 +54,7 @@ class EvidenceSummary(msgspec.Struct, frozen=True):
     domain: str = "Waveform"
     probabilities: dict[str, tuple[float, float]] = {}
     judged_by: str | None = None
+    path: str = ""
     signal_sha256: str = ""
     original_sha256: str = ""
 
@@ -43,6 +62,11 @@ class EvidenceSummary(msgspec.Struct, frozen=True):
     def attempt(self) -> str:
         """Origin of the signal, one of `ATTEMPTS`; empty if not recorded."""
         return attempt_origin(self.tries, self.kept_attempt)
+
+    @property
+    def path_taken(self) -> str:
+        """The attempts that led to the signal, see `path_of`; in records that do not state it, by their names alone."""
+        return self.path or path_of(self.tries, self.kept_attempt, exact=self.settings.exact)
 
     @property
     def kept_attempt(self) -> int:
@@ -87,9 +111,7 @@ def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
     """
     if not tries:
         return ""
-    chain = [kept]
-    while tries[chain[-1]].start_seed is None and chain[-1] > 0:
-        chain.append(_continued(tries, chain[-1]))
+    chain = _chain(tries, kept)
     if any(tries[k].layer is not None or tries[k].attempt.startswith("by the layer before") for k in chain):
         return "layer before"
     if tries[kept].start_seed is None:
@@ -97,7 +119,47 @@ def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
     return "new noise" if kept else "first"
 
 
-def _continued(tries: Sequence[AttemptSummary], k: int) -> int:
+def path_of(tries: Sequence[Tried], kept: int, *, exact: bool = False) -> str:
+    """The attempts that led to the signal of an attempt, the earliest first.
+
+    Parameters
+    ----------
+    tries : sequence of AttemptSummary or AttemptRecord
+    kept : int
+        Index of the attempt.
+    exact : bool
+        Whether the front end was computed as published in every step. Default False.
+
+    Returns
+    -------
+    str
+        Names of the attempts with what sets them apart, joined by ``>``. Empty if there are no attempts.
+
+    Examples
+    --------
+    >>> first = AttemptSummary("growth, then momentum", start_seed=0, gradient_clip=0.4)
+    >>> path_of([first, AttemptSummary("going on", continues=0, straight_through=True)], 1)
+    'growth, then momentum (gradient clip 0.4) > going on (straight-through)'
+    """
+    return " > ".join(_described(tries[k], exact) for k in reversed(_chain(tries, kept))) if tries else ""
+
+
+def _described(tried: Tried, exact: bool) -> str:
+    clipped = tried.gradient_clip != 1
+    words = {"exact": exact, f"gradient clip {tried.gradient_clip:g}": clipped, "straight-through": tried.straight_through}
+    details = ", ".join(word for word, holds in words.items() if holds)
+    return f"{tried.attempt} ({details})" if details else tried.attempt
+
+
+def _chain(tries: Sequence[Tried], kept: int) -> list[int]:
+    """Indices of an attempt and of those that it continued, the latest first."""
+    chain = [kept]
+    while tries[chain[-1]].start_seed is None and chain[-1] > 0:
+        chain.append(_continued(tries, chain[-1]))
+    return chain
+
+
+def _continued(tries: Sequence[Tried], k: int) -> int:
     """Index of the attempt that attempt `k` continued; version 0.1 did not record it: the latest one started from noise."""
     if (before := tries[k].continues) is not None and 0 <= before < k:
         return before

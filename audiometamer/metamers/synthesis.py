@@ -1,13 +1,16 @@
 """Make metamers: match a layer of a model for batches of clips and seeds, judge them, and make other attempts at what failed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Unpack
+
+from torch import Tensor
 
 from audiometamer.devices import tensor_float32
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
 from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
 from audiometamer.matching.losses import Loss
+from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.attempts import resumed, run_attempt
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.criteria import NullDistribution
@@ -19,6 +22,7 @@ from audiometamer.metamers.preflight import preflight
 from audiometamer.metamers.scheduling import Job, schedule
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup, SynthesisOptions
+from audiometamer.metamers.starts import Initial, as_starts
 from audiometamer.metamers.targets import GivenTarget
 from audiometamer.metamers.unfinished import Checkpoints
 from audiometamer.models.model import Model
@@ -38,6 +42,9 @@ def synthesize(
     penalty: Penalty | None = None,
     null: NullDistribution | None = None,
     domain: Domain | None = None,
+    exact: bool | None = None,
+    initial: Initial | Iterable[Initial] | None = None,
+    stop: StoppingRule | None = None,
     batch_size: int | None = None,
     tf32: bool = False,
     compiled: bool = False,
@@ -74,6 +81,16 @@ def synthesize(
         Null distribution to judge by. Default: the one that comes with the model, if there is one.
     domain : Domain, optional
         Default: the model's.
+    exact : bool, optional
+        Whether cochleagrams are computed as published, at the sound's own rate, in targets, steps and evidence; ten times slower
+        and more. Default: as the method does, which is False except for "feather2023".
+    initial : Clip, path, tensor or array, or iterable of them, optional
+        Signal that every attempt starts from where it would start from noise: one for all clips, or one for each; sounds from
+        files keep their level. Default: noise.
+    stop : callable, optional
+        Stopping rule of every attempt beside the method's own, asked every 20 steps: `am.Plateau`, when a loss no longer falls;
+        `am.matching.Below`, when it has reached a value; or one of your own (see docs/optimisers.md). The record says which
+        stopped the signal, and when. Default: the method's own alone.
     batch_size : int, optional
         Number of signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on
         a CPU and 128 elsewhere; halved when memory runs out in either case.
@@ -120,6 +137,9 @@ def synthesize(
         penalty=penalty,
         null=null,
         domain=domain,
+        exact=exact,
+        initial=as_starts(model, initial, listed),
+        stop=stop,
         batch_size=batch_size,
         tf32=tf32,
         compiled=compiled,
@@ -136,12 +156,13 @@ def iterate_metamers(
     jobs: Sequence[tuple[Clip | GivenTarget, str, int]],
     *,
     null: NullDistribution | None = None,
+    initial: Mapping[int, Tensor] | None = None,
     progress: Callable[[Progress], object] | None = None,
     checkpoints: Checkpoints | None = None,
     **options: Unpack[SynthesisOptions],
 ) -> Iterator[Metamer]:
-    """As `synthesize`, for any list of (clip, layer, seed), giving each metamer as soon as it is done."""
-    setup = Setup.of(model, null=null, progress=progress, checkpoints=checkpoints, **options)
+    """As `synthesize`, for any list of (clip, layer, seed), giving each as soon as it is done; `initial` by `as_starts`."""
+    setup = Setup.of(model, null=null, initial=initial or {}, progress=progress, checkpoints=checkpoints, **options)
     wanted = [Job(clip, model.canonical(layer), seed) for clip, layer, seed in jobs]
     with tensor_float32(False):
         before = preflight(setup, wanted)

@@ -56,7 +56,9 @@ def extract_logits(output: Any, only_task: str = _ONLY_TASK) -> dict[str, Tensor
 
 
 def check_labels(name: str, labels: Names, output: Any) -> None:
-    """Raise unless labels name every class of every task of a network.
+    """Raise unless labels name every class of some tasks of a network, or of the only one.
+
+    An output without labels, such as an embedding beside the logits, is not taken for an answer.
 
     Parameters
     ----------
@@ -77,8 +79,8 @@ def check_labels(name: str, labels: Names, output: Any) -> None:
         if len(found) > 1:
             raise AudioMetamerError(f"the labels are one list, and {name} has several tasks, {answered}: give a list for each")
         labels = dict.fromkeys(found, labels)
-    if labels.keys() != found.keys():
-        raise AudioMetamerError(f"the labels are for the tasks {', '.join(labels)}; {name} has {answered}: label these")
+    if not labels.keys() <= found.keys():
+        raise AudioMetamerError(f"the labels are for the tasks {', '.join(labels)}; {name} has {answered}: label some of these")
     for task, names in labels.items():
         if len(names) != found[task].shape[1]:
             raise AudioMetamerError(f"{len(names)} labels are given for task {task!r}; {name} has {answered}")

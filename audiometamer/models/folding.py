@@ -71,10 +71,19 @@ def faster_copy(model: Model, layers: Sequence[str] | str) -> Model:
     return fast
 
 
-def shallow_copy(model: Model) -> Model:
-    """A copy of a model that shares its front end and all its tensors; the model itself, with a warning, if that fails."""
+def shallow_copy(model: Model, replaced: Mapping[nn.Module, nn.Module] | None = None) -> Model:
+    """A copy of a model that shares its front end and all its tensors; the model itself, with a warning, if that fails.
+
+    Parameters
+    ----------
+    model : Model
+    replaced : mapping of Module to Module, optional
+        Modules of the model, the front end perhaps, to those that take their place in the copy. Default: none.
+    """
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    if model.front_end is not None:
+    if replaced:
+        shared |= {id(module): other for module, other in replaced.items()}
+    elif model.front_end is not None:
         shared[id(model.front_end)] = model.front_end
     try:
         return copy.deepcopy(model, shared)

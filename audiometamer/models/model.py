@@ -55,8 +55,8 @@ class Model(LayeredNetwork):
     bounds : tuple of float
         Range of the signals; values outside are clamped first. Default (−1, 1).
     labels : sequence of str, or mapping of str to them
-        Names of all classes, or of those of each task. Instead of a sequence, a mapping from class numbers to names. Default:
-        numbers.
+        Names of all classes, or of those of each task. Instead of a sequence, a mapping from class numbers to names. Only tasks
+        with labels count in verdicts: other outputs may be anything. Default: none.
     layers : mapping of str to str, or sequence of str
         Names for modules of the network (``{"relu0": "features.0"}``), from input to output. Default: the network's own attribute
         `layers` if it is such a mapping, or all submodules that a forward pass calls, in that order. What cannot be recorded is

@@ -14,6 +14,8 @@ _TEMPORAL_HZ = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _SPECTRAL_CYCLES_PER_ERB = (0.0, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0)
 _FRAME_RATE_HZ = 200.0
 _FILTERS_PER_ERB = 6.0
+# Limits of the filters in the published synthesis, stage by stage: a filter is in if its rate or its scale is within either.
+_COARSE_TO_FINE = ((0.0, 0.0), (0.5, 0.0625), (1.0, 0.125), (2.0, 0.25), (4.0, 0.5), (8.0, 1.0), (16.0, 2.0))
 _INPUT_GAIN = 100.0
 _POWER_FLOOR = 1e-8
 
@@ -49,6 +51,10 @@ class SpectrotemporalFilters(nn.Module):
 
     def __len__(self) -> int:
         return len(self.rates)
+
+    def within(self, rate: float, scale: float) -> list[int]:
+        """Indices of the filters whose temporal rate is at most `rate` in Hz, or spectral one `scale` in cycles per ERB."""
+        return [k for k, (_, s, t) in enumerate(self.rates) if _TEMPORAL_HZ[t] <= rate or _SPECTRAL_CYCLES_PER_ERB[s] <= scale]
 
     def transfer_functions(self) -> Tensor:
         """All filters, complex [shape=(filters, 2 · rows, 3 · frames)], in double precision."""
@@ -92,6 +98,12 @@ class SpecTemp(nn.Module):
         self.classification = read_out(n_features, outputs)
         hidden = ("filtered_signal", "power", "avgpool")
         self.layers: dict[str, str] = {name: name for name in hidden} | read_out_layers("classification", outputs)
+
+    def coarse_to_fine(self, layer: str) -> list[list[int]]:
+        """Indices of the filters that each stage of the published synthesis includes at a layer; empty where it has all."""
+        if layer not in ("filtered_signal", "power"):
+            return []
+        return [self.filtered_signal.within(*limits) for limits in _COARSE_TO_FINE]
 
     def forward(self, cochleagram: Tensor) -> Tensor | dict[str, Tensor]:
         """Logits of a cochleagram [shape=(batch, filters, frames)] or [shape=(batch, 1, filters, frames)]."""

@@ -237,20 +237,38 @@ class TextureNetwork(nn.Module):
             }
             for side in (targets, found)
         )
-        kept = torch.ones(self._n_segments, self.measure.n_bands, dtype=torch.float64)
-        if _VARIANCE in wanted:
-            kept = (wanted[_VARIANCE] > wanted[_VARIANCE].amax(1, keepdim=True) / _FAINTEST).double().cpu()
+        shares = self._loud_shares(wanted)
         return {
-            part: self._match(name, *rows)
+            part: _match(*rows)
             for name in wanted
-            for part, *rows in zip(self._parts(name), wanted[name], values[name], kept, strict=True)
+            for part, *rows in zip(self._parts(name), wanted[name], values[name], shares[name], strict=True)
         }
 
-    def _match(self, name: str, wanted: Tensor, found: Tensor, kept: Tensor) -> tuple[float, float]:
-        counts = kept[self.imposed.bands(name, len(wanted))].mean(1).to(wanted)
-        power, noise = (float((counts * x.square()).sum()) for x in (wanted, wanted - found))
-        snr = math.inf if noise == 0 else -math.inf if power == 0 else 10 * math.log10(power / noise)
-        return snr, math.sqrt(noise / float(counts.sum()))
+    def loud_shares(self, layer: str, targets: Tensor) -> Tensor:
+        """The share of loud bands in each value of a layer: 0 or 1, or ½ for a correlation with a faint band.
+
+        Loud are bands whose variance in the target is within 30 dB of the largest; all are where variances are not in the layer.
+
+        Parameters
+        ----------
+        layer : str
+        targets : Tensor [shape=(batch, entries)]
+
+        Returns
+        -------
+        Tensor [shape=(batch, entries)]
+        """
+        by_class = {name: part.unflatten(-1, (self._n_segments, -1)) for name, part in self.split(layer, targets)}
+        return torch.cat([shares.flatten(-2) for shares in self._loud_shares(by_class).values()], -1)
+
+    def _loud_shares(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By class, from targets [shape=(..., segments, entries)], of the same shape."""
+        some = next(iter(targets.values()))
+        loud = some.new_ones(*some.shape[:-1], self.measure.n_bands)
+        if _VARIANCE in targets:
+            variances = targets[_VARIANCE]
+            loud = (variances > variances.amax(-1, keepdim=True) / _FAINTEST).to(variances)
+        return {name: loud[..., self.imposed.bands(name, values.shape[-1])].mean(-1) for name, values in targets.items()}
 
     def split(self, layer: str, values: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Names and values [shape=(..., entries)] of the classes in a layer [shape=(..., entries)].
@@ -280,6 +298,13 @@ class TextureNetwork(nn.Module):
     @property
     def _n_segments(self) -> int:
         return 1 if self.segments is None else len(self.segments)
+
+
+def _match(wanted: Tensor, found: Tensor, shares: Tensor) -> tuple[float, float]:
+    """SNR in dB and RMS error over the values that count, by their shares [shape=(entries,)]."""
+    power, noise = (float((shares * x.square()).sum()) for x in (wanted, wanted - found))
+    snr = math.inf if noise == 0 else -math.inf if power == 0 else 10 * math.log10(power / noise)
+    return snr, math.sqrt(noise / float(shares.sum()))
 
 
 def _period(waveforms: Tensor, step: int) -> int:

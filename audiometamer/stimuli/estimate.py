@@ -15,6 +15,7 @@ from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method
 from audiometamer.metamers.settings import places
+from audiometamer.models.front_ends import with_exact_front_end
 from audiometamer.models.model import Model
 from audiometamer.stimuli.items import Expansion, ModelVisitor, PlannedItem, expand
 from audiometamer.stimuli.layout import is_complete
@@ -212,6 +213,8 @@ class _Survey:
         """Measure a model at its layers."""
         done = len(self.sizes) / len(self.plan.content.models)
         self.sizes[model.name] = 4 * math.prod(model.signal_shape)
+        if self.plan.method.is_exact(model, self.plan.content.exact):
+            model = with_exact_front_end(model)
         model.to(self.device)
         for layer in layers:
             if self.progress is not None:

@@ -35,9 +35,13 @@ class IndexRow(msgspec.Struct, frozen=True):
     label_clip, label_metamer : str
         Labels that the model gives to clip and metamer; those of several tasks are separated by ``|``.
     method, loss : str
+    exact : str
+        ``yes`` if the front end was computed as published in every step.
     attempt : str
         How it was made: ``first``, ``new noise``, ``continued`` or ``layer before``; see
         `audiometamer.metamers.summaries.attempt_origin`.
+    path : str
+        The attempts that led to it, the earliest first; see `audiometamer.metamers.summaries.path_of`.
     steps : int
     seconds : float
         Duration of the synthesis.
@@ -69,7 +73,9 @@ class IndexRow(msgspec.Struct, frozen=True):
     label_metamer: str
     method: str
     loss: str
+    exact: str
     attempt: str
+    path: str
     steps: int
     seconds: float
     sample_rate: int | None
@@ -112,11 +118,12 @@ def index_row(result: Result) -> IndexRow:
     sound = evidence.sample_rate is not None
     return IndexRow(
         file=result.file, key=result.key, clip=settings.clip, model=settings.model, layer=settings.layer, seed=settings.seed,
-        verdict=verdict_word(evidence.verdict.passed), attempt=evidence.attempt,
+        verdict=verdict_word(evidence.verdict.passed), attempt=evidence.attempt, path=evidence.path_taken,
         snr_db=math.inf if "snr_db" in matched and matched["snr_db"] is None else matched.get("snr_db"),
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
-        method=settings.method, loss=settings.loss, steps=settings.steps, seconds=evidence.seconds,
+        method=settings.method, loss=settings.loss, exact="yes" if settings.exact else "",
+        steps=settings.steps, seconds=evidence.seconds,
         sample_rate=evidence.sample_rate, duration=file_duration(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,
         clip_sha256=settings.clip_sha256, weights_sha256=settings.weights_sha256,

@@ -208,7 +208,7 @@ def base_identity(model: Model, layer: str, plan: LoadedPlan) -> Identity:
     # The repr of a module may contain the memory addresses of other objects, which are no part of its structure.
     structure = re.sub(r" at 0x[0-9a-fA-F]+", "", structure)
     return Identity(
-        settings_of(model, silence, layer, 0, method=plan.content.method, steps=plan.content.steps),
+        settings_of(model, silence, layer, 0, method=plan.content.method, steps=plan.content.steps, exact=plan.content.exact),
         plan.method.fingerprint(),
         hashlib.sha256(structure.encode()).hexdigest(),
     )

@@ -115,6 +115,8 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Default "default".
     steps : int, optional
         Steps of an attempt. Default: the method's own.
+    exact : bool, optional
+        Whether cochleagrams are computed as published; see `audiometamer.synthesize`. Default: as the method does.
     level : float, optional
         RMS of the clips. Default: the models' own.
     batch_size : int, optional
@@ -128,6 +130,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
     method: str = "default"
     steps: Count | None = None
+    exact: bool | None = None
     level: Annotated[float, Meta(gt=0, le=1)] | None = None
     batch_size: Count | None = None
 

@@ -239,8 +239,9 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
 
         with self.interruption.deferred():
             yield from iterate_metamers(
-                model, wanted, method=plan.method, steps=plan.steps, null=opened.null, batch_size=self._batch_size,
-                progress=progress, checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked, save=save),
+                model, wanted, method=plan.method, steps=plan.steps, exact=plan.exact, null=opened.null,
+                batch_size=self._batch_size, progress=progress,
+                checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked, save=save),
             )  # fmt: skip
 
     def _clip(self, model: Model, item: PlannedItem) -> Clip:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,81 +13,18 @@ from numpy.typing import NDArray
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import write_json
 from audiometamer.io.tables import write_table
-from audiometamer.metamers.summaries import ATTEMPTS
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.clips import read_clips
 from audiometamer.stimuli.index import COLUMNS, IndexRow, read_index_rows
 from audiometamer.stimuli.layout import CLIPS
+from audiometamer.stimuli.selection_rules import SelectionRules
 from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 
 # What defines a condition: everything that determines a metamer but its clip and its seed.
-CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "steps")
+CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "exact", "steps")
 _MOST_UNITS = 200_000  # to look at in all windows together: some minutes
 TABLE, RULES = "selection.tsv", "selection.json"
-
-
-class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """The selection.
-
-    Only items that passed their verdict are selected, and one seed of each clip at each condition, drawn at random. A condition
-    is a layer of a model, matched in one way: other weights, another method, loss or number of steps make another condition.
-
-    Parameters
-    ----------
-    among : {"complete", "largest"}
-        ``complete``: clips that passed at all conditions, each with all of them. ``largest``: as many items as possible with
-        equally many at each condition; a clip may be selected at some conditions only. Default "complete".
-    balance : tuple of str
-        Columns of ``clips.tsv`` (word, voice, …) whose values are equally frequent at every condition. Default: none.
-    may_drop : tuple of str
-        Columns whose values may be left out altogether; those that remain are equally frequent. Default: none.
-    most_clips : int or None
-        Maximum number of clips at each condition. Default: as many as there are.
-    level_within : float or None
-        Width of the window, in dB, in which all RMS levels lie. Default: any levels.
-    duration_within : float or None
-        Width of the window, in seconds, in which all durations lie. Default: any durations.
-    only : dict of str to tuple of str
-        Values to select from, by column of ``index.tsv`` or ``clips.tsv``. Default: all.
-    without_attempts : tuple of str
-        Ways of making metamers (``first``, ``new noise``, ``continued``, ``layer before``) left out, as if they had failed;
-        see `audiometamer.metamers.summaries.attempt_origin`. Default: none.
-    seed : int
-        Random seed of every draw. Default 0.
-    """
-
-    among: Literal["complete", "largest"] = "complete"
-    balance: tuple[str, ...] = ()
-    may_drop: tuple[str, ...] = ()
-    most_clips: int | None = None
-    level_within: float | None = None
-    duration_within: float | None = None
-    only: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
-    without_attempts: tuple[str, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        checks = (
-            (self.among in ("complete", "largest"), f"among is {self.among!r}; it must be complete or largest"),
-            (self.most_clips is None or self.most_clips > 0, f"most clips is {self.most_clips}; it must be above 0"),
-            (
-                self.level_within is None or self.level_within >= 0,
-                f"level within is {self.level_within} dB; it must be 0 or more",
-            ),
-            (
-                self.duration_within is None or self.duration_within >= 0,
-                f"duration within is {self.duration_within} s; it must be 0 or more",
-            ),
-            (
-                set(self.without_attempts) <= set(ATTEMPTS),
-                f"without attempts is {', '.join(self.without_attempts)}; there are {', '.join(ATTEMPTS)}",
-            ),
-            (self.seed >= 0, f"seed is {self.seed}; it must be 0 or more"),
-        )
-        for good, message in checks:
-            if not good:
-                raise AudioMetamerError(message)
 
 
 class Selection(NamedTuple):
@@ -136,17 +73,17 @@ def select_rows(rows: Sequence[IndexRow], clips: dict[str, dict[str, str]], rule
     """As `select`, from rows of an index and columns of the clips by name."""
     rows = sorted(_only(rows, clips, rules.only), key=lambda row: row.file)
     conditions = {condition: k for k, condition in enumerate(dict.fromkeys(map(_condition, rows)))}
+    left_out = rules.paths_left_out({row.path for row in rows})
     passed = [
         Candidate(row, conditions[_condition(row)])
         for row in rows
-        if row.verdict == "passed" and row.attempt not in rules.without_attempts
+        if row.verdict == "passed" and row.attempt not in rules.without_attempts and row.path not in left_out
     ]
     if not passed:
         verdicts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(row.verdict for row in rows).items())
-        without = f" without attempts {', '.join(rules.without_attempts)}" if rules.without_attempts else ""
         unjudged = not any(row.verdict in ("passed", "failed") for row in rows)
         remedy = "make a null distribution (audiometamer null) and run again" if unjudged else "there is nothing to select from"
-        raise AudioMetamerError(f"no item passed its verdict{without} ({verdicts}): {remedy}")
+        raise AudioMetamerError(f"no item passed its verdict{rules.described_without()} ({verdicts}): {remedy}")
     names = {row.clip for row in rows}
     values = {column: _values(column, names, clips) for column in (*rules.balance, *rules.may_drop)}
     search = _Search(rules, passed, len(conditions), values)

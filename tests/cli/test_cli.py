@@ -71,6 +71,17 @@ def test_a_second_run_keeps_what_is_finished_and_makes_the_rest(tmp_path, capsys
     assert (tmp_path / "metamers" / "speech" / "tiny" / "relu1_seed0.wav").exists()
 
 
+def test_exact_steps_are_in_the_record_and_never_taken_for_fast_ones(tmp_path, capsys):
+    write_clip()
+    command = ["synth", "speech.wav", *MODEL, "--layers", "relu0", "--steps", "2"]
+    record = tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.json"
+    for method, chosen, exact in (("default", (), None), ("default", ("--exact",), True), ("feather2023", (), True)):
+        assert main([*command, "--method", method, *chosen, "--overwrite"]) == 0
+        assert json.loads(record.read_text())["settings"].get("exact") is exact
+    error = refused(capsys, *command, "--method", "feather2023", "--fast")
+    assert "exact" in error
+
+
 def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
     write_clip()
     command = ["synth", "speech.wav", *MODEL, "--layers", "relu0,final", "--seed", "0", "--seed", "1", "--steps", "2"]
@@ -293,7 +304,7 @@ def test_what_an_interrupted_command_says(command, is_kept, monkeypatch, capsys)
 
 def test_benchmark_tells_the_hours_of_a_number_of_clips(tmp_path, capsys):
     arguments = ["benchmark", "--model", "cochcnn-digits", "--layers", "relu0", "--clips", "2", "--seed", "0", "--seed", "1"]
-    assert main([*arguments, "--steps", "1", "--method", "feather2023"]) == 0
+    assert main([*arguments, "--steps", "1", "--method", "feather2023", "--fast"]) == 0
     reported = capsys.readouterr().out
     assert "torch" in reported
     assert "2 clip(s) × 1 layer(s) × 2 seed(s) of cochcnn-digits: about 0.00 hours, at 1 steps a metamer" in reported

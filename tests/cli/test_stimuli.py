@@ -42,6 +42,8 @@ def test_from_index_to_export(capsys):
 
 
 def test_a_layer_alone_is_selected(capsys):
+    assert main(["stimuli", "select", "my set", "--only", "layer=relu0", "--most-clips", "2", "--without-path", "longer*"]) == 2
+    assert "no path is like 'longer*'" in capsys.readouterr().err
     assert main(["stimuli", "select", "my set", "--only", "layer=relu0", "--most-clips", "2"]) == 0
     assert "2 of 3 items, 2 clips at 1 condition: selection/selection.tsv" in capsys.readouterr().out
 

@@ -85,6 +85,24 @@ def plain_module() -> nn.Module:
     return seeded(Tone())
 
 
+class Embedding(nn.Module):
+    """Takes sounds, and returns many numbers for each, (batch, values), that are no logits."""
+
+    sample_rate, duration = SAMPLE_RATE, DURATION
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 2, 9, stride=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x[:, None]).flatten(1)
+
+
+def embedding_module() -> nn.Module:
+    """No `Model`, and no classes."""
+    return seeded(Embedding())
+
+
 def shapeless_module() -> nn.Module:
     """Does not say what it takes."""
     return seeded(nn.Linear(6, 3))

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import audiometamer as am
-from audiometamer.matching import Halving, NormalizedDescent, Plateau, StopSynthesis, Stuck
+from audiometamer.matching import AnyOf, Below, Halving, NormalizedDescent, Plateau, StopSynthesis, Stuck
 from audiometamer.matching.domains import Gaussian
+from audiometamer.matching.stopping import outcome_of
 
 
 def asked(rule, curve, every=20):
@@ -33,6 +34,15 @@ def test_a_plateau_is_no_progress_over_the_last_steps():
     assert asked(Plateau(1000), [1.0] * 6) == []
     with pytest.raises(am.AudioMetamerError, match="the patience of a plateau is 0; it must be at least 1"):
         Plateau(0)
+
+
+def test_of_several_rules_the_first_that_stops_a_signal_is_named():
+    rule = AnyOf((Stuck(20), Below(0.5), lambda steps, losses: losses > 2))
+    steps, losses = [0, 20], torch.tensor([[1.0, 0.9], [1.0, 0.4], [1.0, 0.6], [1.0, 3.0], [9.0, 3.0]])
+    assert rule(steps, losses).tolist() == [True, True, False, True, True]
+    assert [outcome_of(rule, steps, losses[k]) for k in (0, 1, 4)] == ["stuck", "matched", "stopped"]
+    assert outcome_of(Plateau(5), steps, losses[0]) == "plateau"
+    assert outcome_of(None, steps, losses[0]) == "stopped"
 
 
 def run(**options):

@@ -1,11 +1,13 @@
 """Who shares a batch, who needs another attempt, and what happens when memory runs out."""
 
+import dataclasses
+
 import pytest
 import torch
 from msgspec.structs import replace
 
 import audiometamer as am
-from audiometamer.matching import NormalizedDescent, Plateau, Stuck
+from audiometamer.matching import Below, NormalizedDescent, Plateau, Stuck
 from audiometamer.metamers import synthesis
 from audiometamer.metamers.methods import Attempt, Method, load_method
 from audiometamer.metamers.scheduling import Job, layer_before, resumption, schedule
@@ -128,3 +130,32 @@ def test_the_default_stop_is_half_way_and_only_for_attempts_from_noise():
     assert load_method("feather2023").stopping_rule(load_method("feather2023").attempts[0], 100) is None
     own = Attempt("own", lambda steps: None, stop=lambda steps: Plateau(steps // 4))
     assert Method("m", 10, (own,)).stopping_rule(own, 100) == Plateau(25)
+
+
+def test_an_added_rule_stops_signals_beside_the_method_s_own_and_is_in_the_record(tiny, tiny_clip):
+    options = {"layers": "relu0", "steps": 60}
+    (whole,) = am.synthesize(tiny, tiny_clip, **options)
+    (early,) = am.synthesize(tiny, tiny_clip, stop=Below(1e9), **options)
+    (never,) = am.synthesize(tiny, tiny_clip, stop=Below(0.0), **options)
+    assert {t.outcome for t in early.evidence.tries} == {"matched after 0 steps"}
+    assert early.evidence.settings.stop == "Below(value=1000000000.0)"
+    assert torch.equal(never.samples, whole.samples)
+    assert [t.outcome for t in never.evidence.tries] == [t.outcome for t in whole.evidence.tries]
+    assert (whole.evidence.settings.stop, never.evidence.settings.stop) == ("", "Below(value=0.0)")
+    with pytest.raises(am.AudioMetamerError, match=r"stop is 3; it must be a stopping rule, such as am.Plateau\(100\)"):
+        am.synthesize(tiny, tiny_clip, stop=3, **options)
+
+
+def test_a_coarser_front_end_takes_the_steps_before_the_last_quarter(tiny, tiny_clip, monkeypatch):
+    grids = []
+    forward = am.Cochleagram.forward
+    monkeypatch.setattr(am.Cochleagram, "forward", lambda self, x: (grids.append(self.oversampling), forward(self, x))[1])
+    coarse = dataclasses.replace(load_method("feather2023"), early_oversampling=8.0, exact=False)
+    am.synthesize(tiny, tiny_clip, "relu0", method=coarse, steps=8)
+    start = grids.index(8.0)
+    assert grids[start : start + 8] == [8.0] * 6 + [20.0] * 2
+    assert set(grids[:start] + grids[start + 6 :]) == {20.0}  # what is tried before, targets and evidence
+    grids.clear()
+    am.synthesize(tiny, tiny_clip, "relu0", method=dataclasses.replace(coarse, early_oversampling=32.0), steps=4)
+    assert set(grids) == {20.0}
+    assert coarse.fingerprint() != load_method("feather2023").fingerprint()

@@ -9,8 +9,11 @@ import torch
 
 import audiometamer as am
 from audiometamer.matching import losses
+from audiometamer.matching.losses import relative_fourth_power
 from audiometamer.metamers.methods import METHODS, method_for
 from audiometamer.metamers.morphs import read_morph
+from audiometamer.metamers.setup import by_term
+from audiometamer.metamers.texture_methods import Audible
 from audiometamer.metamers.verdicts import ClassMatch, Verdict, average_db
 from audiometamer.report.report import make_report
 from tests.helpers.command_line import refused
@@ -135,3 +138,19 @@ def test_without_is_for_texture_models(tmp_path: Path, capsys: pytest.CaptureFix
     sound = write_noise(tmp_path / "noise.wav")
     assert "not a model of these" in refused(capsys, "synth", sound, "--without", "envelope_mean", "--model", "cochcnn-digits")
     assert "no class 'mean'" in refused(capsys, "synth", sound, "--without", "mean", "--model", NAME)
+
+
+def test_faint_bands_count_less_in_an_audible_loss(model: am.Model) -> None:
+    """Squares of the second value count a quarter: (0.25 · 1 / (1 + 0.25 · 4))² of the first sound, (1 / 2)² of the second."""
+    loss = Audible(relative_fourth_power, faint=0.25)
+    a, t = torch.tensor([[1.0, 3.0], [2.0, 2.0]]), torch.tensor([[1.0, 2.0], [1.0, 2.0]])
+    over = loss.over(loss.loss, lambda target: torch.ones_like(target).index_fill(1, torch.tensor([1]), 0.0))
+    torch.testing.assert_close(over(a, t), torch.tensor([0.125**2, 0.5**2]))
+    torch.testing.assert_close(loss(a, t), relative_fourth_power(a, t))  # where no network says which bands are faint
+    targets, found = torch.ones(1, 32), torch.ones(1, 32)
+    targets[0, 0], found[0, 0] = 1e-4, 1.0001  # a faint band, off by 1
+    at = by_term(model, "subband_variance", METHODS["textures"].loss)(found, targets)
+    assert at.item() == pytest.approx((0.1 / 31) ** 2, rel=1e-3)
+    unweighted = by_term(model, "statistics", METHODS["textures-unweighted"].loss)
+    every = torch.ones(1, sum(model.network.sizes().values()))
+    assert unweighted(every + 1, every).item() == pytest.approx(every.numel() / 2)

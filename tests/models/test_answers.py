@@ -49,7 +49,6 @@ def model_of(network, labels):
         (Net(), list("abcdefgh"), "8 labels are given for task 'word'"),
         (Two(), list("abc"), r"one list, and net has several tasks, word \(3 classes\), speaker \(2 classes\)"),
         (Two(), {"Word": list("abc"), "speaker": list("ab")}, "labels are for the tasks Word, speaker; net has word"),
-        (Two(), {"word": list("abc")}, "labels are for the tasks word; net has word .3 classes., speaker"),
         (Two(), {"word": list("abc"), "speaker": list("abc")}, "3 labels are given for task 'speaker'"),
         (Net(), {0: "a", 2: "c", 3: "d"}, "the labels have the keys 0, 2, 3; they must be the class numbers 0, 1, 2"),
         (Net(), ["a", "b", "a"], "labels: classes 0 and 2 of word are both called 'a'; give each a name of its own"),
@@ -79,6 +78,10 @@ def test_what_the_refusals_advise_works():
     named.register_forward_hook(lambda module, args, output: output.logits)
     for model in (flat, model_of(network, list("abc")), model_of(named, list("abc"))):
         assert [tuple(t.shape) for t in model.logits(model(torch.randn(2, SAMPLES))).values()] == [(2, 3)]
+
+
+def test_some_tasks_may_have_labels_and_others_none():
+    assert model_of(Two(), {"word": list("abc")}).named_labels() == {"word": ["a", "b", "c"]}
 
 
 def test_a_mapping_of_numbers_to_names_is_a_list_of_names():

@@ -68,6 +68,15 @@ def test_the_size_of_a_model():
     assert published()["feather2023/stimuli"].kept_gigabytes() == 0
 
 
+@pytest.mark.parametrize("name", ["feather2023/cochcnn9", "tuckute2023/cochresnet50-speaker", "feather2023/spectemp"])
+def test_sizes_are_those_of_the_networks(name):
+    entry = published()[name]
+    outputs = entry.classes if len(entry.classes) > 1 else entry.classes["word"]
+    with torch.device("meta"):
+        made = make_network(NETWORKS[entry.network], outputs)
+    assert entry.kept_gigabytes() == pytest.approx(4e-9 * sum(t.numel() for t in made.state_dict().values()), rel=1e-12)
+
+
 def test_an_unknown_name():
     with pytest.raises(
         am.AudioMetamerError,

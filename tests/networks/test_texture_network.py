@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.models.adapters.textures import load
 from audiometamer.networks.texture_edits import Edits
 from audiometamer.networks.texture_network import TextureNetwork
 from audiometamer.networks.texture_statistics import TextureStatistics
@@ -80,6 +81,24 @@ def test_the_snr_of_a_class_counts_bands_within_30_db_and_both_rows_of_a_pair() 
     assert matches["envelope_cv"] == pytest.approx((10 * math.log10(31 / 0.25), math.sqrt(0.25 / 31)))
     faint_pairs = 8
     assert matches["envelope_correlation"][0] == pytest.approx(10 * math.log10((189 - faint_pairs / 2) / 0.5))
+
+
+@pytest.mark.parametrize("options", ["", "/step_at=1"])
+def test_shares_of_loud_bands(options: str) -> None:
+    """Of each sound and segment by itself: a faint band counts 0, a correlation with it a half."""
+    network = load(f"toolbox{options}").network
+    segments = 2 if options else 1
+    sizes = network.sizes()
+    targets = torch.ones(2, sum(sizes.values()))
+    targets[1, 32 * (segments - 1)] = 1e-4  # the lowest band of the last segment, 40 dB below the others
+    shares = network.loud_shares("statistics", targets)
+    assert (shares[0] == 1).all()
+    found = {name: part.unflatten(0, (segments, -1)) for name, part in network.split("statistics", shares[1])}
+    assert all((part[:-1] == 1).all() for part in found.values())
+    assert found["modulation_power"][-1].tolist() == [0.0] * 20 + [1.0] * 620
+    assert found["envelope_correlation"][-1].sum() == 189 - 8 / 2
+    alone = network.loud_shares("modulation_power", torch.ones(1, 640 * segments))
+    assert (alone == 1).all()  # nothing says which bands are faint
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,8 @@ def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path
     assert keys(PLAN.replace('["relu0"]', '["relu1", "relu0"]'))[6:] == first
     assert not set(keys(PLAN.replace("steps = 20", "steps = 21"))) & set(first)
     assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nlevel = 0.05"))) & set(first)
+    assert keys(PLAN.replace("steps = 20", "steps = 20\nexact = false")) == first
+    assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nexact = true"))) & set(first)
 
 
 def test_all_mistakes_in_a_plan_are_listed_with_their_lines(tmp_path):

@@ -14,16 +14,20 @@ from hypothesis import strategies as st
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli import select as selecting
 from audiometamer.stimuli.index import IndexRow
-from audiometamer.stimuli.select import SelectionRules, select, select_rows, write_selection
+from audiometamer.stimuli.select import select, select_rows, write_selection
+from audiometamer.stimuli.selection_rules import SelectionRules
 from audiometamer.stimuli.set import write_set
 
 
-def row(clip, layer="a", *, attempt="first", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1):
+def row(
+    clip, layer="a", *, attempt="first", path="", seed=0, verdict="passed", rms=0.1, duration=2.0, model="m", steps=1, exact=""
+):
     return IndexRow(
         file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
         seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
-        method="", loss="", attempt=attempt, steps=steps, seconds=0.0, sample_rate=4000, duration=duration, rms=rms, peak=1.0,
-        attempts=1, original="", clip_sha256="", weights_sha256="",
+        method="", loss="", exact=exact, attempt=attempt, path=path, steps=steps,
+        seconds=0.0, sample_rate=4000, duration=duration, rms=rms,
+        peak=1.0, attempts=1, original="", clip_sha256="", weights_sha256="",
     )  # fmt: skip
 
 
@@ -47,6 +51,17 @@ def test_ways_of_making_can_be_left_out_and_their_condition_stays():
         chosen(rows[2:4], {}, without_attempts=("layer before",))
     with pytest.raises(AudioMetamerError, match="without attempts is again; there are first, new noise, continued, layer before"):
         SelectionRules(without_attempts=("again",))
+
+
+def test_paths_can_be_left_out_by_patterns():
+    short, longer = "growth > going on", "longer: growth > going on (straight-through)"
+    rows = [row("x", path=short), row("y", path=longer), row("z", path="growth")]
+    assert {clip for clip, _ in chosen(rows, {}, without_paths=("*(straight-through)*",))} == {"x", "z"}
+    assert {clip for clip, _ in chosen(rows, {}, without_paths=("longer*", "* > going on"))} == {"z"}
+    with pytest.raises(AudioMetamerError, match=r"no path is like '\*Longer\*'; there are growth, growth > going on, longer: "):
+        chosen(rows, {}, without_paths=("*Longer*",))
+    with pytest.raises(AudioMetamerError, match=r"no item passed its verdict without paths \* \(3 passed\)"):
+        chosen(rows, {}, without_paths=("*",))
 
 
 def level_of(row):
@@ -186,6 +201,7 @@ def test_what_was_matched_in_another_way_is_another_condition():
     rows = [row("x"), row("x", steps=2), row("y")]
     assert {r.steps for r in select_rows(rows, {}, SelectionRules()).rows} == {1, 2}
     assert [r.clip for r in select_rows(rows, {}, SelectionRules(only={"steps": ("1",)})).rows] == ["x", "y"]
+    assert {r.exact for r in select_rows([row("x"), row("x", exact="yes", seed=1)], {}, SelectionRules()).rows} == {"", "yes"}
     about = {"x": {"word": "one"}, "y": {"word": "two"}}
     assert [r.clip for r in select_rows(rows, about, SelectionRules(only={"steps": ("1",), "word": ("two",)})).rows] == ["y"]
 

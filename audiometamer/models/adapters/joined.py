@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from audiometamer.errors import AudioMetamerError
@@ -81,9 +80,7 @@ def joined(models: Mapping[str, Model]) -> Model:
         for k, (name, m) in enumerate(same.items())
         for layer, tap in m.named_taps().items()
     }
-    labels = {}
-    if any(model.labels is not None for model in same.values()):
-        labels = {f"{name}.{task}": names for name, model in same.items() for task, names in _names(model).items()}
+    labels = {f"{name}.{task}": names for name, model in same.items() for task, names in model.named_labels().items()}
     return Model(
         Joined(same).eval(),
         sample_rate=highest,
@@ -97,16 +94,6 @@ def joined(models: Mapping[str, Model]) -> Model:
         picture=first.picture,
         name="+".join(models),
     )
-
-
-def _names(model: Model) -> dict[str, list[str]]:
-    """The labels of a model by task; the numbers of its classes if it has none."""
-    if model.labels is not None:
-        return model.named_labels()
-    silence = torch.zeros(1, *model.signal_shape, dtype=model.dtype, device=model.device)
-    with torch.no_grad():
-        logits = model.logits(model(silence))
-    return {task: [str(i) for i in range(values.shape[1])] for task, values in logits.items()}
 
 
 def load(text: str) -> Model:

@@ -1,0 +1,55 @@
+"""The cochleagrams in a model, computed on another grid: coarser, or exactly as published."""
+
+import math
+
+from audiometamer.cochleagram import Cochleagram
+from audiometamer.errors import AudioMetamerError
+from audiometamer.models.folding import shallow_copy
+from audiometamer.models.model import Model
+
+
+def cochleagrams_of(model: Model) -> list[Cochleagram]:
+    """The cochleagrams in a model that have a fast path; empty for images and other front ends."""
+    return [module for module in model.modules() if isinstance(module, Cochleagram) and module.has_fast_path]
+
+
+def with_coarser_front_end(model: Model, oversampling: float) -> Model:
+    """A copy of a model that shares its tensors, with its cochleagrams computed on a coarser grid.
+
+    Parameters
+    ----------
+    model : Model
+    oversampling : float
+        See `Cochleagram.with_oversampling`.
+
+    Returns
+    -------
+    Model
+        The model itself if it has no cochleagram on a finer grid, or exact ones only; or, with a warning, if it cannot be copied.
+    """
+    return _on_another_grid(
+        model, [ears for ears in cochleagrams_of(model) if not ears.exact and ears.oversampling > oversampling], oversampling
+    )
+
+
+def with_exact_front_end(model: Model) -> Model:
+    """A copy of a model whose cochleagrams are computed as published; the model itself if they are already, or if it has none.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the model cannot be copied.
+    """
+    fast = [ears for ears in cochleagrams_of(model) if not ears.exact]
+    exact = _on_another_grid(model, fast, math.inf)
+    if fast and exact is model:
+        raise AudioMetamerError(
+            f"the front end of {model.name} cannot be computed exactly, since the model cannot be copied: build it with "
+            "Cochleagram(exact=True), or give exact=False"
+        )
+    return exact
+
+
+def _on_another_grid(model: Model, cochleagrams: list[Cochleagram], oversampling: float) -> Model:
+    replaced = {ears: ears.with_oversampling(oversampling) for ears in cochleagrams}
+    return shallow_copy(model, replaced) if replaced else model
