@@ -82,8 +82,8 @@ def synthesize(
     domain : Domain, optional
         Default: the model's.
     exact : bool, optional
-        Whether cochleagrams are computed as published, at the sound's own rate, in targets, steps and evidence; ten times slower
-        and more. Default: as the method does, which is False except for "feather2023".
+        Whether cochleagrams are computed as published, at the sound's own rate, in targets, steps and evidence; many times
+        slower. Default: as the method does, which is False except for "feather2023".
     initial : Clip, path, tensor or array, or iterable of them, optional
         Signal that every attempt starts from where it would start from noise: one for all clips, or one for each; sounds from
         files keep their level. Default: noise.
