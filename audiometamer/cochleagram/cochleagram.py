@@ -198,7 +198,7 @@ class Cochleagram(nn.Module):
         """Which sounds [shape=(batch, samples)] are faint, [shape=(batch,)]; None where the computation does not depend on it."""
         if self.exact or not self.has_fast_path or math.isinf(self.oversampling):
             return None
-        if sounds.device.type != "cpu" or torch.compiler.is_compiling():  # what is traced has no branches
+        if sounds.device.type != "cpu" or type(sounds) is not Tensor or torch.compiler.is_compiling():  # a trace has no branches
             return None
         power = sounds.detach().square().mean(1)
         return (power > 0) & (power < FAINT**2)
