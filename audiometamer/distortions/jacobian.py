@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from audiometamer.cochleagram import Cochleagram
+from audiometamer.distortions.spaces import EverySample, Space
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
@@ -35,7 +36,7 @@ class Jacobian:
         self.at = fitting(model, signal)
         self.inputs = self.at.numel()
         with torch.no_grad():
-            self.units = self._activations(self.at[None]).numel()
+            self.units = self.activations(self.at[None]).numel()
 
     def times(self, tangents: Tensor) -> Tensor:
         """J v for rows v [shape=(k, inputs)]: [shape=(k, units)]."""
@@ -45,7 +46,7 @@ class Jacobian:
                 # With gradients required, torch's transformers avoid their inference path, which has no derivatives.
                 copies = self._copies(len(rows)).requires_grad_()
                 signals = _with_tangent(copies, rows.view(-1, *self.at.shape))
-                product = torch.autograd.forward_ad.unpack_dual(self._activations(signals)).tangent
+                product = torch.autograd.forward_ad.unpack_dual(self.activations(signals)).tangent
                 if product is None:
                     raise AudioMetamerError(f"layer {self.layer!r} does not depend on the signal by differentiable steps")
                 products.append(product.detach())
@@ -54,7 +55,7 @@ class Jacobian:
     def transposed_times(self, cotangents: Tensor) -> Tensor:
         """Jᵀ u for rows u [shape=(k, units)]: [shape=(k, inputs)]; with a single forward pass."""
         signals = self._copies(min(self.batch_size, len(cotangents))).requires_grad_()
-        activations = self._activations(signals)
+        activations = self.activations(signals)
         if not activations.requires_grad:
             raise AudioMetamerError(f"layer {self.layer!r} does not depend on the signal by differentiable steps")
         products = []
@@ -67,9 +68,56 @@ class Jacobian:
     def _copies(self, number: int) -> Tensor:
         return self.at.expand(number, *self.at.shape).clone()
 
-    def _activations(self, signals: Tensor) -> Tensor:
+    def activations(self, signals: Tensor) -> Tensor:
+        """The layer's activations for signals [shape=(k, *signal_shape)]: [shape=(k, units)]; gradients pass through."""
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
             return record(self.model, signals, self.layer).flatten(1)
+
+
+class Restricted:
+    """J B: the derivative with respect to the coefficients of a space of changes.
+
+    Parameters
+    ----------
+    jacobian : Jacobian
+    space : Space, optional
+        Default: all changes.
+    """
+
+    def __init__(self, jacobian: Jacobian, space: Space | None = None) -> None:
+        self.space = space or EverySample(jacobian.inputs)
+        if self.space.inputs != jacobian.inputs:
+            raise AudioMetamerError(
+                f"the space has signals of {self.space.inputs} values; {jacobian.model.name} takes {jacobian.inputs}"
+            )
+        self.jacobian, self.size, self.units = jacobian, self.space.size, jacobian.units
+
+    def times(self, coefficients: Tensor) -> Tensor:
+        """J B z for rows z [shape=(k, size)]: [shape=(k, units)]."""
+        return self.jacobian.times(self.space.signals(coefficients))
+
+    def transposed_times(self, cotangents: Tensor) -> Tensor:
+        """Bᵀ Jᵀ u for rows u [shape=(k, units)]: [shape=(k, size)]."""
+        return self.space.coefficients(self.jacobian.transposed_times(cotangents))
+
+    def fisher(self, coefficients: Tensor) -> Tensor:
+        """F z = Bᵀ Jᵀ J B z for rows z [shape=(k, size)], the Fisher matrix of the layer with white noise of variance 1."""
+        return self.transposed_times(self.times(coefficients))
+
+    def rows(self, units: Tensor) -> Tensor:
+        """Rows of J B of given units [shape=(k,)]: [shape=(k, size)]."""
+        vectors = self.jacobian.at.new_zeros(len(units), self.units)
+        vectors[torch.arange(len(units)), units] = 1
+        return self.transposed_times(vectors)
+
+    def matrix(self) -> Tensor:
+        """J B whole [shape=(units, size)], column by column."""
+        return self.times(torch.eye(self.size, dtype=self.jacobian.at.dtype, device=self.jacobian.at.device)).T
+
+    def active(self, generator: torch.Generator) -> Tensor:
+        """Units that some change moves: only a row of zeros has a product of zero with normal noise."""
+        noise = torch.randn(1, self.size, generator=generator, dtype=torch.float64).to(self.jacobian.at)
+        return self.times(noise)[0].nonzero()[:, 0]
 
 
 def _truly_differentiated(model: Model) -> Model:
