@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from audiometamer.distortions.directions import climbed
+from audiometamer.distortions.directions import climbed, slope_of
 from audiometamer.distortions.jacobian import Jacobian, fitting
 from audiometamer.distortions.spaces import EverySample, Space
 from audiometamer.errors import AudioMetamerError
@@ -172,8 +172,8 @@ def finite_distortions(
         changed = jacobian.activations((jacobian.at + distortion(rows))[None])
         return ((changed - unchanged).square().sum() + scale).log()
 
-    most = distortion(climbed(log_distance, starts[0], steps=steps))
-    least = distortion(climbed(lambda rows: -log_distance(rows), starts[1], steps=steps))
+    most = distortion(climbed(slope_of(log_distance), starts[0], steps=steps))
+    least = distortion(climbed(slope_of(lambda rows: -log_distance(rows)), starts[1], steps=steps))
     found = torch.stack([most, least, distortion(starts[0]), distortion(starts[1])])
     distances = _distances(jacobian, jacobian.at + found).tolist()
     return FiniteDistortions(layer, level, most.cpu(), least.cpu(), distances[0], distances[1], (distances[2], distances[3]))

@@ -8,8 +8,21 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+Slope = Callable[[Tensor], tuple[float, Tensor]]  # the value at directions [shape=(k, size)], and its gradient
 
-def climbed(value: Callable[[Tensor], Tensor], start: Tensor, *, steps: int) -> Tensor:
+
+def slope_of(value: Callable[[Tensor], Tensor]) -> Slope:
+    """A function's value and gradient, by torch."""
+
+    def slope(directions: Tensor) -> tuple[float, Tensor]:
+        rows = directions.requires_grad_()
+        (gradient,) = torch.autograd.grad(result := value(rows), rows)
+        return float(result.detach()), gradient
+
+    return slope
+
+
+def climbed(slope: Slope, start: Tensor, *, steps: int) -> Tensor:
     """Climb from directions to a local maximum of a function that does not depend on their lengths.
 
     Such a function has gradients along the spheres only, so that the search needs no constraint. By L-BFGS, which never ends
@@ -17,8 +30,8 @@ def climbed(value: Callable[[Tensor], Tensor], start: Tensor, *, steps: int) -> 
 
     Parameters
     ----------
-    value : callable
-        Function of directions [shape=(k, size)], differentiable by torch; returns a number.
+    slope : callable
+        The function's value and gradient at directions [shape=(k, size)].
     start : Tensor [shape=(k, size)]
     steps : int
         Most iterations.
@@ -31,15 +44,15 @@ def climbed(value: Callable[[Tensor], Tensor], start: Tensor, *, steps: int) -> 
     Examples
     --------
     >>> stretch = torch.tensor([1.0, 3.0, 2.0])
-    >>> climbed(lambda z: (stretch * z).norm() / z.norm(), torch.ones(1, 3), steps=50).abs().round(decimals=3)
+    >>> slope = slope_of(lambda z: (stretch * z).norm() / z.norm())
+    >>> climbed(slope, torch.ones(1, 3), steps=50).abs().round(decimals=3)
     tensor([[0., 1., 0.]])
     """
     unit = start / start.norm(dim=1, keepdim=True)
 
     def descent(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        rows = torch.from_numpy(flat.reshape(start.shape)).to(start).requires_grad_()
-        (gradient,) = torch.autograd.grad(result := -value(rows), rows)
-        return float(result.detach()), gradient.double().cpu().numpy().ravel()
+        value, gradient = slope(torch.from_numpy(flat.reshape(start.shape)).to(start))
+        return -value, -gradient.double().cpu().numpy().ravel()
 
     first = unit.detach().double().cpu().numpy().ravel()
     found = minimize(descent, first, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-15, "gtol": 1e-12})

@@ -187,19 +187,12 @@ class WithinEnvelope(Space):
     def __init__(self, signal: Tensor, *, sample_rate: int, cutoff: float = 30.0) -> None:
         sound = signal.detach().double().flatten()
         _length(sound)
-        n = len(sound)
-        steps = torch.zeros(n, dtype=torch.float64)
-        steps[0], steps[1 : (n + 1) // 2] = 1, 2
-        if n % 2 == 0:
-            steps[n // 2] = 1
-        envelope = torch.fft.ifft(torch.fft.fft(sound) * steps).abs()
-        frequencies = torch.fft.rfftfreq(n, 1 / sample_rate, dtype=torch.float64)
-        smooth = torch.fft.irfft(torch.fft.rfft(envelope) * torch.exp2(-0.5 * (frequencies / cutoff) ** 2), n=n).clamp_min(0)
+        smooth = envelope(sound, sample_rate=sample_rate, cutoff=cutoff)
         self.heard = (smooth > 1e-3 * smooth.max()).nonzero()[
             :, 0
         ]  # no coefficients 60 dB below the peak: B would not be invertible
         self.envelope = (smooth / smooth.square().mean().sqrt())[self.heard]
-        self.inputs, self.size = n, len(self.heard)
+        self.inputs, self.size = len(sound), len(self.heard)
         self.description = f"changes within the sound's envelope (up to {cutoff:g} Hz), of equal RMS relative to it"
 
     def signals(self, coefficients: Tensor) -> Tensor:
@@ -240,21 +233,65 @@ def cochlear_bands(signal: Tensor, *, sample_rate: int, bands: int = 30, low: fl
     AudioMetamerError
         If the signal is silent, or the frequencies are not in order.
     """
+    sound = signal.detach().double().cpu().flatten()
+    _length(sound)
+    spectra = np.fft.rfft(sound.numpy()) * erb_gains(len(sound), sample_rate=sample_rate, bands=bands, low=low, high=high)
+    rows = np.fft.irfft(np.concatenate([spectra, -1j * spectra]), n=len(sound))
+    top = f"{0.45 * sample_rate if high is None else high:g}"
+    return _Basis(_orthonormal(rows), f"changes of level and phase of {bands} cochlear bands, {low:g}–{top} Hz, of equal RMS")
+
+
+def erb_gains(
+    samples: int, *, sample_rate: int, bands: int, low: float = 50.0, high: float | None = None
+) -> "NDArray[np.float64]":
+    """Gains of half-cosine filters equally spaced on the ERB-number scale (Glasberg & Moore 1990), with squares that add up to 1.
+
+    Parameters
+    ----------
+    samples : int
+        Number of samples of the sound.
+    sample_rate : int
+        Hz.
+    bands : int
+    low, high : float
+        Centres of the lowest and highest bands in Hz. Default 50 and 0.45 times the sample rate.
+
+    Returns
+    -------
+    array [shape=(bands, samples // 2 + 1)]
+        At the frequencies of the DFT; the squares add up to 1 between the outer centres.
+    """
     high = 0.45 * sample_rate if high is None else high
     if bands < 2 or not 0 < low < high <= sample_rate / 2:
         raise AudioMetamerError(
             f"{bands} bands from {low:g} to {high:g} Hz; give at least 2, and 0 < low < high ≤ {sample_rate / 2:g} Hz"
         )
-    sound = signal.detach().double().cpu().flatten()
-    _length(sound)
-    n = len(sound)
     centres = np.linspace(float(hz_to_erb(low)), float(hz_to_erb(high)), bands)
-    places = np.asarray(hz_to_erb(np.fft.rfftfreq(n, 1 / sample_rate)))
+    places = np.asarray(hz_to_erb(np.fft.rfftfreq(samples, 1 / sample_rate)))
     offsets = (places - centres[:, None]) / (centres[1] - centres[0])
-    gains = np.where(np.abs(offsets) < 1, np.cos(offsets * math.pi / 2), 0)
-    spectra = np.fft.rfft(sound.numpy()) * gains
-    rows = np.fft.irfft(np.concatenate([spectra, -1j * spectra]), n=n)
-    return _Basis(_orthonormal(rows), f"changes of level and phase of {bands} cochlear bands, {low:g}–{high:g} Hz, of equal RMS")
+    return np.where(np.abs(offsets) < 1, np.cos(offsets * math.pi / 2), 0)
+
+
+def envelope(sound: Tensor, *, sample_rate: int, cutoff: float = 30.0) -> Tensor:
+    """The Hilbert envelope of a sound [shape=(samples,)], smoothed by a Gaussian.
+
+    Parameters
+    ----------
+    sound : Tensor [shape=(samples,)]
+    sample_rate : int
+        Hz.
+    cutoff : float
+        Frequency in Hz at which the Gaussian is −3 dB. Default 30.
+    """
+    n = len(sound)
+    steps = torch.zeros(n, dtype=torch.float64)
+    steps[0], steps[1 : (n + 1) // 2] = 1, 2
+    if n % 2 == 0:
+        steps[n // 2] = 1
+    magnitude = torch.fft.ifft(torch.fft.fft(sound.double().cpu()) * steps).abs()
+    frequencies = torch.fft.rfftfreq(n, 1 / sample_rate, dtype=torch.float64)
+    smooth = torch.fft.rfft(magnitude) * torch.exp2(-0.5 * (frequencies / cutoff) ** 2)
+    return torch.fft.irfft(smooth, n=n).clamp_min(0)
 
 
 def spanned(signals: Sequence[Tensor] | Tensor, *, description: str = "the span of given signals, of equal RMS") -> Space:

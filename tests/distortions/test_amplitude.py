@@ -9,8 +9,8 @@ from torch import nn
 
 import audiometamer as am
 from audiometamer.distortions.amplitude import AmplitudeCurve, amplitude_curve, finite_distortions
-from audiometamer.distortions.directions import climbed
-from audiometamer.distortions.eigendistortions import eigendistortions
+from audiometamer.distortions.directions import climbed, slope_of
+from audiometamer.distortions.eigen import eigendistortions
 from audiometamer.distortions.spaces import EqualLevel, WithinEnvelope
 
 
@@ -90,7 +90,8 @@ def test_on_a_model_of_sounds_the_extremes_frame_the_eigendistortions(tiny_clip)
 
 def test_a_climb_ends_on_the_top_eigenvector():
     matrix = torch.diag(torch.tensor([1.0, 5.0, 3.0, 2.0], dtype=torch.float64))
-    found = climbed(lambda z: (z @ matrix * z).sum() / z.square().sum(), torch.ones(1, 4, dtype=torch.float64), steps=200)
+    slope = slope_of(lambda z: (z @ matrix * z).sum() / z.square().sum())
+    found = climbed(slope, torch.ones(1, 4, dtype=torch.float64), steps=200)
     assert found[0].abs().tolist() == pytest.approx([0, 1, 0, 0], abs=1e-5)
 
 

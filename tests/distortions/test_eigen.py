@@ -1,39 +1,16 @@
 """Eigendistortions against exact eigenpairs of reference networks, closed forms, and each other's residuals."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tiny_models
 import torch
+from reference_distortions import REFERENCE, X, model_of, reference_model
 from torch import nn
 
 import audiometamer as am
-from audiometamer.distortions.eigendistortions import eigendistortions
+from audiometamer.distortions.eigen import eigendistortions
 from audiometamer.distortions.jacobian import Jacobian
 from audiometamer.distortions.spaces import Band
-
-REFERENCE = np.load(Path(__file__).parents[1] / "data" / "distortions.npz")
-X = torch.from_numpy(REFERENCE["x"])
-
-
-def dense(name):
-    layer = nn.Linear(*REFERENCE[name].shape[::-1], bias=False)
-    layer.weight = nn.Parameter(torch.from_numpy(REFERENCE[name]))
-    return layer
-
-
-def model_of(network, inputs=48):
-    return am.Model(network.double().eval().requires_grad_(False), signal_shape=(inputs,), bounds=(-10, 10), check=False)
-
-
-def reference_model(k):
-    """y = w2 softplus(w1 x + b1), or the linear one."""
-    if k == "linear":
-        return model_of(nn.Sequential(dense("linear_w"))), "0"
-    hidden = dense(f"net{k}_w1")
-    hidden.bias = nn.Parameter(torch.from_numpy(REFERENCE[f"net{k}_b1"]))
-    return model_of(nn.Sequential(hidden, nn.Softplus(), dense(f"net{k}_w2"))), "2"
 
 
 @pytest.mark.parametrize("k", ["linear", 0])
