@@ -22,6 +22,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.models.model import Model
 
 Vectors = NDArray[np.float64]
+_SECOND = 1e-6  # tolerance of the second criterion, which only chooses among directions that are all right
 
 
 @dataclass(frozen=True)
@@ -176,14 +177,15 @@ class _Search:
 
         return LinearOperator((size, size), matvec=columns, matmat=columns, dtype=np.float64)
 
-    def largest(self, size: int, product: Callable[[Tensor], Tensor]) -> Vectors:
+    def largest(self, size: int, product: Callable[[Tensor], Tensor], *, tolerance: float | None = None) -> Vectors:
         """Top eigenvectors [shape=(n, size)] of a symmetric product, the largest first."""
+        tolerance = self.tolerance if tolerance is None else tolerance
         if size <= self.n + 1:  # too small for Lanczos
             matrix = _numpy(product(self.tensor(np.eye(size))))
             return np.linalg.eigh(matrix)[1][:, ::-1][:, : self.n].T
         start, operator = self.random.standard_normal(size), self.operator(size, product)
         try:
-            _, vectors = eigsh(operator, k=self.n, which="LA", v0=start, tol=self.tolerance, maxiter=self.iterations)
+            _, vectors = eigsh(operator, k=self.n, which="LA", v0=start, tol=tolerance, maxiter=self.iterations)
         except ArpackNoConvergence as error:
             raise AudioMetamerError(
                 f"{len(error.eigenvalues)} of {self.n} largest eigenvalues converged in {self.iterations} iterations; give more"
@@ -242,7 +244,7 @@ def _chosen(search: _Search, seen: Vectors, model: Model, criterion: str | None)
     def product(rows: Tensor) -> Tensor:
         return search.tensor(unseen(_numpy(other.fisher(search.tensor(unseen(_numpy(rows)))))))
 
-    rows = unseen(search.largest(size, product))
+    rows = unseen(search.largest(size, product, tolerance=max(search.tolerance, _SECOND)))
     return np.linalg.qr(rows.T)[0].T, f"most noticeable at {criterion}"
 
 

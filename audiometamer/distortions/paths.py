@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from audiometamer.distortions.spaces import envelope, erb_gains
-from audiometamer.errors import AudioMetamerError
+from audiometamer.errors import AudioMetamerError, pluralize
+from audiometamer.io.integers import as_integer
+
+_DEFAULTS: dict[str, tuple[float, ...]] = {
+    "crossfade": tuple(k / 10 for k in range(11)),
+    "depth": tuple(k / 10 for k in range(11)),
+    "slope": tuple(range(-12, 13, 3)),
+    "bands": (2, 4, 8, 16, 32),
+}
 
 
 def crossfade(first: Tensor, second: Tensor, mixes: Sequence[float]) -> list[Tensor]:
@@ -97,6 +105,40 @@ def vocoded(
         ]
         made.append(_levelled(torch.stack(spans).sum(0).to(sound), sound))
     return made
+
+
+def path_of(
+    kind: str, sounds: Sequence[Tensor], values: Sequence[float] | None = None, *, sample_rate: int | None, seed: int = 0
+) -> tuple[list[Tensor], list[float]]:
+    """A path by its kind, and the value of its parameter at each sound.
+
+    Parameters
+    ----------
+    kind : {"sounds", "crossfade", "depth", "slope", "bands"}
+        The sounds themselves; `crossfade` of two; `modulated`, `tilted` or `vocoded` from one.
+    sounds : sequence of Tensor [shape=signal_shape]
+    values : sequence of float, optional
+        Rising values of the parameter. Default: 0, 1, …; 0, 0.1, … 1; the same; −12, −9, … 12; 2, 4, 8, 16, 32.
+    sample_rate : int or None
+        Hz.
+    seed : int
+        Random seed of the vocoders' noise. Default 0.
+    """
+    if kind == "sounds":
+        return list(sounds), list(map(float, range(len(sounds)) if values is None else values))
+    wanted = 2 if kind == "crossfade" else 1
+    if len(sounds) != wanted:
+        raise AudioMetamerError(f"a path of kind {kind!r} is made from {pluralize(wanted, 'sound')}; {len(sounds)} are given")
+    x = list(_DEFAULTS[kind] if values is None else values)
+    if kind == "crossfade":
+        return crossfade(sounds[0], sounds[1], x), x
+    if sample_rate is None or sounds[0].ndim != 1:
+        raise AudioMetamerError(f"a path of kind {kind!r} takes a sound of one channel")
+    if kind == "depth":
+        return modulated(sounds[0], x, sample_rate=sample_rate), x
+    if kind == "slope":
+        return tilted(sounds[0], x, sample_rate=sample_rate), x
+    return vocoded(sounds[0], [as_integer(value, "bands", least=2) for value in x], sample_rate=sample_rate, seed=seed), x
 
 
 def _levelled(sound: Tensor, like: Tensor) -> Tensor:

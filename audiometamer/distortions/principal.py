@@ -9,6 +9,7 @@ The objective here, as in the published code, is that variance of ln d², hence 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.linalg
@@ -16,11 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiometamer.distortions.amplitude import at_level
 from audiometamer.distortions.directions import Slope, climbed
 from audiometamer.distortions.jacobian import Jacobian, Restricted
 from audiometamer.distortions.spaces import Space
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.tables import write_table
 from audiometamer.models.model import Model
+from audiometamer.signals.files import write_signal
 
 Product = Callable[[Tensor], Tensor]  # F z for rows z [shape=(k, size)]
 
@@ -184,6 +188,44 @@ def published_steps(
         rows = rows / rows.norm(dim=1, keepdim=True)
         objectives.append(slope(rows)[0])
     return rows[0], rows[1], objectives
+
+
+def write_principal(
+    out: Path, signal: Tensor, found: PrincipalDistortions, *, level: float = -20.0, sample_rate: int | None
+) -> Path:
+    """Write a sound with either of its principal distortions, and last a table with a row for each model.
+
+    Parameters
+    ----------
+    out : path
+        Folder: ``original.wav``, ``first.wav``, ``second.wav``, ``principal.tsv``.
+    signal : Tensor [shape=signal_shape]
+    found : PrincipalDistortions
+    level : float
+        RMS of the distortions in dB re that of the sound. Default −20.
+    sample_rate : int or None
+        Hz; without one, signals are written as ``.npy``.
+
+    Returns
+    -------
+    path
+        The table.
+    """
+    suffix = ".npy" if sample_rate is None else ".wav"
+    signal = signal.detach().cpu()
+    write_signal(out / f"original{suffix}", signal, sample_rate)
+    for name, change in (("first", found.first), ("second", found.second)):
+        write_signal(out / f"{name}{suffix}", signal + at_level(change.to(signal), signal, level), sample_rate)
+    rows = [
+        {
+            "model": name, "threshold_first": f"{first:.6g}", "threshold_second": f"{second:.6g}", "added": f"{added:.6g}",
+            "singular": "yes" if name in found.singular else "no", "objective": f"{found.objective:.6g}",
+            "exact": "yes" if found.exact else "no", "space": found.space, "level": level,
+        }
+        for name, (first, second), added in zip(found.layers, found.thresholds.T.tolist(), found.added, strict=True)
+    ]  # fmt: skip
+    write_table(out / "principal.tsv", tuple(rows[0]), rows)
+    return out / "principal.tsv"
 
 
 def _slope(products: Sequence[Product]) -> Slope:

@@ -60,7 +60,7 @@ def test_in_the_null_space_another_layer_decides(tiny_clip):
     image = image - (image @ seen) @ seen.T
     values = (image * found.bottom).sum(1)
     assert values[0] > values[1] > 0
-    torch.testing.assert_close(image, values[:, None] * found.bottom, atol=1e-6 * float(values[0]), rtol=0)
+    torch.testing.assert_close(image, values[:, None] * found.bottom, atol=1e-4 * float(values[0]), rtol=0)
     assert eigendistortions(model, tiny_clip.samples, "final").criterion == "most noticeable at cochleagram"
 
 

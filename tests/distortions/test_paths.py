@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from audiometamer.distortions.paths import crossfade, modulated, tilted, vocoded
+from audiometamer.distortions.paths import crossfade, modulated, path_of, tilted, vocoded
 from audiometamer.errors import AudioMetamerError
 
 RATE = 8000
@@ -52,6 +52,14 @@ def test_more_bands_keep_more_of_the_spectrum():
     few, many = vocoded(SOUND, [3, 24], sample_rate=RATE)
     assert share(many) > share(few) + 0.2
     torch.testing.assert_close(vocoded(SOUND, [3], sample_rate=RATE)[0], few)
+
+
+def test_paths_by_their_kind():
+    for kind, number in (("crossfade", 11), ("depth", 11), ("slope", 9), ("bands", 5), ("sounds", 2)):
+        sounds = [SOUND, SOUND.flip(0)] if kind in ("crossfade", "sounds") else [SOUND]
+        path, values = path_of(kind, sounds, sample_rate=RATE)
+        assert len(path) == len(values) == number
+        assert values == sorted(set(values))
 
 
 @pytest.mark.parametrize(
