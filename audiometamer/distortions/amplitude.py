@@ -16,7 +16,7 @@ from audiometamer.distortions.spaces import EverySample, Space
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models.model import Model
 
-LEVELS = tuple(float(level) for level in range(-80, 11, 5))
+LEVELS = tuple(float(level) for level in range(-160, 11, 5))
 _LINEAR = 0.1  # of the prediction
 
 
@@ -65,7 +65,7 @@ def amplitude_curve(
     distortion : Tensor [shape=signal_shape]
         Its own size does not matter.
     levels : sequence of float
-        RMS in dB re that of the signal. Default −80, −75, …, 10.
+        RMS in dB re that of the signal. Default −160, −155, …, 10.
     batch_size : int
         Signals in one pass. Default 8.
 

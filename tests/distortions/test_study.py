@@ -28,4 +28,4 @@ def test_files_of_a_study(tmp_path, tiny_clip):
         assert float(row["peak"]) == pytest.approx(float(written.abs().max()), abs=1e-5)
         moved = am.record(model, torch.stack([written, sound]), "relu1").flatten(1)
         assert float((moved[0] - moved[1]).norm()) == pytest.approx(float(row["distance"]), rel=0.02, abs=1e-4)
-    assert len(read_table(tmp_path / "curves.tsv")) == 4 * 20
+    assert len(read_table(tmp_path / "curves.tsv")) == 4 * 36
