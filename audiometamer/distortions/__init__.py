@@ -1,4 +1,4 @@
-"""The sensitivity of a layer to small changes of a signal."""
+"""Small changes of a sound: which a layer notices most and least, which tell models apart, and scales along a path of them."""
 
 import lazy_loader
 

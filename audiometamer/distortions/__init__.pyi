@@ -1,6 +1,30 @@
 # The main names of this room, loaded when they are first used.
 
+from .amplitude import AmplitudeCurve as AmplitudeCurve
+from .amplitude import FiniteDistortions as FiniteDistortions
+from .amplitude import amplitude_curve as amplitude_curve
+from .amplitude import finite_distortions as finite_distortions
+from .eigen import Eigendistortions as Eigendistortions
+from .eigen import eigendistortions as eigendistortions
 from .invariance import Invariance as Invariance
 from .invariance import draw_curves as draw_curves
 from .invariance import effective_rank as effective_rank
 from .invariance import measure_invariance as measure_invariance
+from .paths import crossfade as crossfade
+from .paths import modulated as modulated
+from .paths import tilted as tilted
+from .paths import vocoded as vocoded
+from .principal import PrincipalDistortions as PrincipalDistortions
+from .principal import principal_distortions as principal_distortions
+from .scales import AreaMatch as AreaMatch
+from .scales import PerceptualScale as PerceptualScale
+from .scales import area_matching_score as area_matching_score
+from .scales import fisher_scale as fisher_scale
+from .scales import gaussian_scale as gaussian_scale
+from .spaces import Band as Band
+from .spaces import EqualLevel as EqualLevel
+from .spaces import EverySample as EverySample
+from .spaces import Space as Space
+from .spaces import WithinEnvelope as WithinEnvelope
+from .spaces import cochlear_bands as cochlear_bands
+from .spaces import spanned as spanned

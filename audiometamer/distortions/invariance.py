@@ -7,20 +7,16 @@ neural networks, there for features of nodes). A unit that its ReLU silences add
 
 import math
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from audiometamer.cochleagram import Cochleagram
+from audiometamer.distortions.jacobian import Jacobian, fitting
 from audiometamer.drawing import literal_text
-from audiometamer.errors import AudioMetamerError, one_line
+from audiometamer.errors import AudioMetamerError
 from audiometamer.io.files import atomic_write, write_text
 from audiometamer.io.tables import table_text
 from audiometamer.models.model import Model
@@ -161,62 +157,6 @@ def measure_invariance(
     )
 
 
-class Jacobian:
-    """The derivative of a layer of a model at one signal, as products with vectors from either side.
-
-    Parameters
-    ----------
-    model : Model
-    signal : Tensor [shape=signal_shape]
-    layer : str
-    batch_size : int
-        Vectors in one pass. Default 8.
-    """
-
-    def __init__(self, model: Model, signal: Tensor, layer: str, *, batch_size: int = 8) -> None:
-        if batch_size < 1:
-            raise AudioMetamerError(f"batch_size is {batch_size}; it must be at least 1")
-        self.model, self.layer, self.batch_size = _truly_differentiated(model), layer, batch_size
-        self.at = _fitting(model, signal)
-        self.inputs = self.at.numel()
-        with torch.no_grad():
-            self.units = self._activations(self.at[None]).numel()
-
-    def times(self, tangents: Tensor) -> Tensor:
-        """J v for rows v [shape=(k, inputs)]: [shape=(k, units)]."""
-        products = []
-        with _forward_mode(self.model.name):
-            for rows in tangents.split(self.batch_size):
-                # With gradients required, torch's transformers avoid their inference path, which has no derivatives.
-                copies = self._copies(len(rows)).requires_grad_()
-                signals = _with_tangent(copies, rows.view(-1, *self.at.shape))
-                product = torch.autograd.forward_ad.unpack_dual(self._activations(signals)).tangent
-                if product is None:
-                    raise AudioMetamerError(f"layer {self.layer!r} does not depend on the signal by differentiable steps")
-                products.append(product.detach())
-        return torch.cat(products)
-
-    def transposed_times(self, cotangents: Tensor) -> Tensor:
-        """Jᵀ u for rows u [shape=(k, units)]: [shape=(k, inputs)]; with a single forward pass."""
-        signals = self._copies(min(self.batch_size, len(cotangents))).requires_grad_()
-        activations = self._activations(signals)
-        if not activations.requires_grad:
-            raise AudioMetamerError(f"layer {self.layer!r} does not depend on the signal by differentiable steps")
-        products = []
-        for rows in cotangents.split(len(signals)):
-            weights = torch.cat([rows, rows.new_zeros(len(signals) - len(rows), self.units)])
-            (product,) = torch.autograd.grad(activations, signals, weights, retain_graph=True)
-            products.append(product[: len(rows)].flatten(1))
-        return torch.cat(products)
-
-    def _copies(self, number: int) -> Tensor:
-        return self.at.expand(number, *self.at.shape).clone()
-
-    def _activations(self, signals: Tensor) -> Tensor:
-        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward-mode derivative
-            return record(self.model, signals, self.layer).flatten(1)
-
-
 def effective_rank(singular_values: Sequence[float]) -> float:
     """Effective rank exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ, of values above 0 (Roy & Vetterli 2007); 0 if there are none."""
     total = math.fsum(singular_values)
@@ -245,7 +185,7 @@ def inactive_units(model: Model, signal: Tensor, layer: str) -> dict[str, float]
     if not names:
         return {}
     with torch.no_grad():
-        activations = record(model, _fitting(model, signal)[None], names)
+        activations = record(model, fitting(model, signal)[None], names)
     return {name: float((activation == 0).double().mean()) for name, activation in activations.items()}
 
 
@@ -346,37 +286,3 @@ class _Normal:
 
     def __call__(self, *shape: int) -> Tensor:
         return torch.randn(*shape, generator=self.generator, dtype=torch.float64).to(self.like)
-
-
-def _truly_differentiated(model: Model) -> Model:
-    """The model itself, or a shallow copy whose cochleagram has its compression's true derivative."""
-    if not isinstance(model.front_end, Cochleagram):
-        return model
-    changed = copy(model)
-    changed._modules = model._modules | {"front_end": model.front_end.with_true_derivative()}
-    return changed
-
-
-def _fitting(model: Model, signal: Tensor) -> Tensor:
-    """A signal in the shape, the dtype and on the device of a model."""
-    if signal.numel() != math.prod(model.signal_shape):
-        raise AudioMetamerError(f"the signal has shape {tuple(signal.shape)}; {model.name} takes {model.signal_shape}")
-    return signal.detach().to(dtype=model.dtype, device=model.device).reshape(model.signal_shape)
-
-
-@contextmanager
-def _forward_mode(name: str) -> Iterator[None]:
-    """Enable forward-mode differentiation; report parts without it in one line."""
-    try:
-        with torch.autograd.forward_ad.dual_level():
-            yield
-    except NotImplementedError as error:
-        raise AudioMetamerError(f"{name} has a part without a forward-mode derivative (jvp): {one_line(error)}") from error
-
-
-def _with_tangent(signals: Tensor, tangents: Tensor) -> Tensor:
-    """Attach tangents to signals."""
-    with warnings.catch_warnings():
-        # On first use torch scripts the derivatives of some operations with functions that it has deprecated itself.
-        warnings.filterwarnings("ignore", message="`torch.jit.script` is (deprecated|not supported)")
-        return torch.autograd.forward_ad.make_dual(signals, tangents)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import audiometamer as am
-from audiometamer.distortions.invariance import Jacobian, draw_curves, inactive_units, measure_invariance, write_table
+from audiometamer.distortions.invariance import draw_curves, inactive_units, measure_invariance, write_table
+from audiometamer.distortions.jacobian import Jacobian
 
 
 def model_of(network, inputs):
