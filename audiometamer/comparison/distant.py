@@ -57,6 +57,7 @@ def distant_metamers(
     domain: Domain | None = None,
     rounds: int = 2,
     steps: int = 50,
+    synthesis_steps: int | None = None,
     seed: int = 0,
 ) -> DistantMetamers:
     """Move metamers apart, one after the other, while each keeps the similarity at the layer that the worst of them had.
@@ -79,6 +80,8 @@ def distant_metamers(
         How often each metamer is moved. Default 2.
     steps : int
         Largest number of steps of a move. Default 50.
+    synthesis_steps : int, optional
+        Steps of the synthesis. Default: the method's own.
     seed : int
         First seed of the synthesis. Default 0.
 
@@ -95,7 +98,9 @@ def distant_metamers(
         if value < least:
             raise AudioMetamerError(f"{name} is {value}; it must be at least {least}")
     if starts is None:
-        starts = [metamer for k in range(count) for metamer in synthesize(model, clip, layer, seed=seed + k)]
+        starts = [
+            metamer for k in range(count) for metamer in synthesize(model, clip, layer, seed=seed + k, steps=synthesis_steps)
+        ]
     if len(starts) < 2:
         raise AudioMetamerError(f"{len(starts)} metamer; two or more can be apart")
     sounds = torch.stack([metamer.samples for metamer in starts]).to(dtype=model.dtype, device=model.device)
