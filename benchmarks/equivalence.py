@@ -192,8 +192,8 @@ def _read_likeness(path: Path, signals: Sequence[tuple[str, int]]) -> dict[Measu
 def compared(study: Study, procedures: Sequence[Procedure], progress: Tracker, bootstrap: Bootstrap) -> Iterator[Row]:
     """Rows of every procedure but the first, which is what they are compared with; the shortest are made first."""
     found = {}
-    for procedure in sorted(procedures, key=lambda each: each.steps):
-        for layer, metamers in study.metamers(procedure, progress).items():
+    for k, procedure in enumerate(sorted(procedures, key=lambda each: each.steps)):
+        for layer, metamers in study.metamers(procedure, _share(progress, k, len(procedures))).items():
             found[procedure, layer] = study.likeness(procedure, layer, metamers)
     names = [clip.name for clip in study.clips for _ in study.seeds]
     reference, *others = procedures
@@ -201,6 +201,11 @@ def compared(study: Study, procedures: Sequence[Procedure], progress: Tracker, b
         for layer in study.layers:
             for difference in compare_likeness(found[reference, layer], found[procedure, layer], names, bootstrap):
                 yield Row.of(study.model.name, layer, procedure, reference, difference)
+
+
+def _share(progress: Tracker, k: int, parts: int) -> Tracker:
+    """The progress of one of several equal parts."""
+    return lambda done, message: progress((k + done) / parts, message)
 
 
 def summary(rows: Iterable[Row]) -> str:
@@ -236,11 +241,12 @@ def main(
     """Compare procedures, and write OUT/equivalence.tsv."""
     sounds = clips or tuple(sorted((clips_folder() / "speech").glob("*.flac"))[:: 160 // _N_CLIPS][:_N_CLIPS])
     listening = [load_model(name).to(choose_device(device)) for name in judges or zoo()]
+    parsed = [Procedure.parse(text) for text in procedures]
     rows: list[Row] = []
     with tracked() as progress:
-        for name in model_names:
+        for k, name in enumerate(model_names):
             study = Study(out, load_model(name).to(choose_device(device)), sounds, layers.split(","), seeds, listening)
-            rows += compared(study, [*map(Procedure.parse, procedures)], progress, Bootstrap())
+            rows += compared(study, parsed, _share(progress, k, len(model_names)), Bootstrap())
     write_table(out / "equivalence.tsv", Row._fields, (row._asdict() for row in rows))
     print(summary(rows))
 

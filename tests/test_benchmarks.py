@@ -118,7 +118,9 @@ def test_a_study_of_two_procedures_is_resumed(tmp_path, monkeypatch):
         path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.suffix == ".wav" or path.parts[-4] == "measures"
     }
     assert len(files) > 8
-    assert [row.difference for row in rows()] == pytest.approx([row.difference for row in found], abs=1e-5)
+    assert [row.difference for row in rows()] == pytest.approx(
+        [row.difference for row in found], abs=1e-3
+    )  # tables have six digits
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert "| nameless | default:4 | relu0 |" in equivalence.summary(found)
 

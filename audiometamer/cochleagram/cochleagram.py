@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
+from audiometamer.cochleagram.constants import FAINT
 from audiometamer.cochleagram.filters import Filterbank, FloatArray
 from audiometamer.cochleagram.full_rate import FullRate
 from audiometamer.cochleagram.lowpass import Lowpass
@@ -29,7 +30,7 @@ from audiometamer.matching.domains import Waveform
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAX_PLANS = 6  # lengths, dtypes, devices and grids whose filters are kept at the same time
+_MAX_PLANS = 8  # lengths, dtypes, devices and grids whose filters are kept at the same time
 
 
 class Cochleagram(nn.Module):
@@ -63,7 +64,9 @@ class Cochleagram(nn.Module):
     oversampling : float
         Points per frame at which the fast path takes the root of the power of a subband as wide as the frame rate; for other
         subbands in proportion to bandwidth ** (2/3). Default 20, which agrees with ``exact=True`` to 70 dB (output) and 50 dB
-        (gradient) or better on speech, noise, clicks and tones.
+        (gradient) or better on speech, noise, clicks and tones. Infinite: at every sample of the sound, as published; 70 dB or
+        better for both on speech and noise. Sounds whose RMS is below 1e-5, near the floor of magnitudes, are always computed
+        so on a CPU; elsewhere the level is not asked for, since that would wait for the device.
     n_filters, low_limit, high_limit, overcompleteness, scale, include_edges
         Options of the `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True: 211 filters.
     frame_rate : int
@@ -121,7 +124,7 @@ class Cochleagram(nn.Module):
         self.sample_rate, self.frame_rate = sample_rate, sample_rate // self.lowpass.stride
         self.envelope: Literal["hilbert", "rectified"] = envelope
         self.compress_first, self.exact, self.oversampling = compress_first, exact, oversampling
-        self._plans: dict[tuple[int, torch.dtype, torch.device, float], FullRate | Multirate] = {}
+        self._plans: dict[tuple[int, torch.dtype, torch.device, float | None], FullRate | Multirate] = {}
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -183,9 +186,27 @@ class Cochleagram(nn.Module):
                 f"the sound has {sound.shape[-1]} samples; a cochleagram needs {self.lowpass.window_size}, one envelope window"
             )
         flat = sound.reshape(-1, sound.shape[-1])
-        plan = self._plan(flat)
-        frames = plan(flat, self.compression) if self.compress_first else self.compression(plan(flat, nn.Identity()))
+        faint = self._faint(flat)
+        if faint is None or not faint.any() or faint.all():
+            frames = self._frames(flat, faint=faint is not None and bool(faint.any()))
+        else:  # no sound depends on those beside it
+            groups = [self._frames(flat[faint == level], faint=level) for level in (False, True)]
+            frames = torch.cat(groups)[faint.argsort(stable=True).argsort()]
         return frames.view(*sound.shape[:-1], *frames.shape[-2:])
+
+    def _faint(self, sounds: Tensor) -> Tensor | None:
+        """Which sounds [shape=(batch, samples)] are faint, [shape=(batch,)]; None where the computation does not depend on it."""
+        if self.exact or not self.has_fast_path or math.isinf(self.oversampling):
+            return None
+        if sounds.device.type != "cpu" or type(sounds) is not Tensor or torch.compiler.is_compiling():  # a trace has no branches
+            return None
+        power = sounds.detach().square().mean(1)
+        return (power > 0) & (power < FAINT**2)
+
+    def _frames(self, sounds: Tensor, *, faint: bool) -> Tensor:
+        """Compressed frames of sounds [shape=(batch, samples)]."""
+        plan = self._plan(sounds, faint=faint)
+        return plan(sounds, self.compression) if self.compress_first else self.compression(plan(sounds, nn.Identity()))
 
     def with_gradient_clip(self, factor: float) -> "Cochleagram":
         """The same cochleagram, sharing its filters, with the compression's largest derivative multiplied by a factor.
@@ -232,10 +253,11 @@ class Cochleagram(nn.Module):
         other._modules = self._modules | {"compression": compression}
         return other
 
-    def _plan(self, sound: Tensor) -> FullRate | Multirate:
-        """Filters for sounds of this length, dtype and device."""
+    def _plan(self, sound: Tensor, *, faint: bool) -> FullRate | Multirate:
+        """Filters for sounds of this length, dtype, device and level."""
         full_rate = self.exact or not self.has_fast_path
-        key = (sound.shape[-1], sound.dtype, sound.device, math.inf if full_rate else self.oversampling)
+        oversampling = math.inf if faint else self.oversampling
+        key = (sound.shape[-1], sound.dtype, sound.device, None if full_rate else oversampling)
         if key not in self._plans:
             n_samples, dtype, device, _ = key
             size: dict[str, Any] = {"n_samples": n_samples, "sample_rate": self.sample_rate, "dtype": dtype, "device": device}
@@ -244,7 +266,7 @@ class Cochleagram(nn.Module):
             if full_rate:
                 self._plans[key] = FullRate(self.filterbank, self.lowpass, envelope=self.envelope, **size)
             else:
-                self._plans[key] = Multirate(self.filterbank, self.lowpass, oversampling=self.oversampling, **size)
+                self._plans[key] = Multirate(self.filterbank, self.lowpass, oversampling=oversampling, **size)
         return self._plans[key]
 
     def n_frames(self, n_samples: int) -> int:

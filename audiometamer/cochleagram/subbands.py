@@ -39,7 +39,7 @@ class SubbandGroup:
     fine: int
 
 
-def plan_subbands(bandwidths: Sequence[float], *, stride: int, n_frames: int, oversampling: float) -> list[SubbandGroup]:
+def plan_subbands(bandwidths: Sequence[float], *, stride: int, n_samples: int, oversampling: float) -> list[SubbandGroup]:
     """Group subbands by the density of the coarse grid that they need.
 
     Parameters
@@ -48,32 +48,41 @@ def plan_subbands(bandwidths: Sequence[float], *, stride: int, n_frames: int, ov
         Bandwidth of each subband, in units of the frame rate.
     stride : int
         Samples between frames: the densest grid possible.
-    n_frames : int
-        Length of the sound in frames, rounded up.
+    n_samples : int
+        Length of the sound.
     oversampling : float
         Points per frame, on the fine grid, of a subband as wide as the frame rate; for the others, in proportion to
-        bandwidth ** (2/3).
+        bandwidth ** (2/3). Infinite: the sound's own rate.
 
     Returns
     -------
     list of SubbandGroup
-        In the order of their first subbands. Subbands that would need a fine grid as dense as the sound have both grids at the
-        sound's own rate.
+        In the order of their first subbands. A density of `stride` is the sound's own rate: its grid is the sound's own. Subbands
+        that would need a fine grid as dense as that have both grids there.
     """
     groups: dict[int, SubbandGroup] = {}
     for row, bandwidth in enumerate(bandwidths):
-        coarse, fine = _densities(bandwidth, stride=stride, n_frames=n_frames, oversampling=oversampling)
+        coarse, fine = _densities(bandwidth, stride=stride, n_samples=n_samples, oversampling=oversampling)
         group = groups.get(coarse, SubbandGroup((), coarse, fine))
         groups[coarse] = SubbandGroup((*group.rows, row), coarse, max(fine, group.fine))
     return list(groups.values())
 
 
-def _densities(bandwidth: float, *, stride: int, n_frames: int, oversampling: float) -> tuple[int, int]:
+def _densities(bandwidth: float, *, stride: int, n_samples: int, oversampling: float) -> tuple[int, int]:
     """Points per frame of the coarse and the fine grid of one subband."""
-    coarse = _round_density(max(_COARSE_OVERSAMPLING * bandwidth, 2 * BLOCK / n_frames))
+    least = max(_COARSE_OVERSAMPLING * bandwidth, 2 * BLOCK / grid_points(1, stride=stride, n_samples=n_samples))
+    if math.isinf(oversampling):
+        fitting = (1 << k for k in range(stride.bit_length()) if BLOCK * stride % (1 << k) == 0 and n_samples % stride == 0)
+        return next((coarse for coarse in fitting if least <= coarse < stride), stride), stride
+    coarse = _round_density(least)
     unit = coarse // math.gcd(coarse, BLOCK)  # of its multiples, a block has a whole number of points
     fine = unit * math.ceil(max(oversampling * bandwidth**_BANDWIDTH_EXPONENT, coarse) / unit)
     return (stride, stride) if fine >= stride else (coarse, fine)
+
+
+def grid_points(density: int, *, stride: int, n_samples: int) -> int:
+    """Points of a grid: the sound's own, at a density of `stride`; otherwise those of its frames, rounded up."""
+    return n_samples if density == stride else density * -(-n_samples // stride)
 
 
 def _round_density(at_least: float) -> int:

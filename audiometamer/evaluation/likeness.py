@@ -144,8 +144,9 @@ def compare_likeness(
         before, after = (np.where(both, values[key], np.nan) for values in (first, second))
         estimate = bootstrap.mean(after - before, clips)
         if estimate is not None:
-            means = (float(np.nanmean(values)) for values in (before, after))
-            found.append(LikenessDifference(*key, *means, estimate.value, estimate.low, estimate.high, estimate.clips))
+            value, low, high, n_clips, _ = estimate
+            means = [float(np.nanmean(values)) for values in (before, after)]
+            found.append(LikenessDifference(key.layer, key.name, means[0], means[1], value, low, high, n_clips))
     return found
 
 
@@ -168,7 +169,7 @@ def _of_pair(model: Model, original: Tensor, metamer: Tensor, names: Sequence[st
     if model.sample_rate is not None and COCHLEAGRAM not in found:
         heard = resample_by_sinc(pair.flatten(1).cpu(), model.sample_rate, SAMPLE_RATE_HZ)
         found = {COCHLEAGRAM: Cochleagram()(heard.float())} | found
-    measured = {}
+    measured: dict[Measure, float] = {}
     for layer, activations in found.items():
         if bool(torch.isfinite(activations).all()):
             compared = similarity(activations[0], activations[1])

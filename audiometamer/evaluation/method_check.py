@@ -124,12 +124,12 @@ def check_method(
     """
     factor = as_integer(factor, "factor", least=2)
     method, out = method_for(model, options.get("method", "default")), as_output_folder(folder)
-    steps = as_integer(options.pop("steps", None) or method.steps, "steps", least=1)
+    steps = as_integer(options.get("steps") or method.steps, "steps", least=1)
     made = []
     for k, count in enumerate((steps, factor * steps)):
+        options["steps"] = count
         show = partial(_report, progress, k, count)
-        into = out / f"{count}-steps"
-        made.append(synthesize_into(into, model, clips, layers, seed=seed, steps=count, progress=show, **options))
+        made.append(synthesize_into(out / f"{count}-steps", model, clips, layers, seed=seed, progress=show, **options))
     bootstrap = Bootstrap(resamples=resamples)
     rows = [
         Drift(model.name, method.name, layer, steps, factor * steps, *difference)

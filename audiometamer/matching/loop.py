@@ -71,6 +71,7 @@ def match(
     report_every: int = 25,
     resume_from: MatchState | None = None,
     save: Save | None = None,
+    captured: bool = False,
 ) -> Match:
     """Move each signal of a batch until its activations match its target.
 
@@ -105,6 +106,9 @@ def match(
         State to resume from, of all signals of `start`. Default: the first step.
     save : callable, optional
         Called before every step; may keep the state, or end the match by an exception.
+    captured : bool
+        Whether forward and backward pass of all steps are one graph, of a shape that stays as signals stop; on an NVIDIA GPU
+        one launch. Then nothing of Python runs in them but at the first step. Default False.
 
     Returns
     -------
@@ -113,8 +117,8 @@ def match(
     Raises
     ------
     AudioMetamerError
-        If the optimiser is not an `Optimizer`; if the loss is not a real, finite number for each signal; or if no gradient
-        reaches the signals.
+        If the optimiser is not an `Optimizer`; if the loss is not a real, finite number for each signal; if no gradient reaches
+        the signals; or if the passes cannot be captured, since a shape or a branch depends on values.
     """
     if not callable(forward):
         raise AudioMetamerError(
@@ -126,7 +130,11 @@ def match(
         batch = Batch.start(domain.project(normal_tensor(start.detach())), target, optimizer, steps)
     else:
         batch = Batch.resume(resume_from, target, steps)
-    gradients_at = partial(losses_and_gradients, domain=domain, penalty=penalty)
+    gradients_at: Callable[..., tuple[Tensor, Tensor]] = partial(losses_and_gradients, domain=domain, penalty=penalty)
+    if captured:
+        from audiometamer.matching.captured import Captured  # torch's tracer is slow to import
+
+        gradients_at = Captured(gradients_at)
     interrupted = False
 
     for step in range(0 if resume_from is None else resume_from.step, steps):

@@ -22,6 +22,7 @@ class AnyOf:
     Parameters
     ----------
     rules : tuple of callable
+        A record names the first of them that has stopped a signal.
     """
 
     rules: tuple[StoppingRule, ...]
@@ -33,8 +34,8 @@ class AnyOf:
 def outcome_of(rule: StoppingRule | None, steps: Sequence[int], losses: Tensor) -> str:
     """The word for why a rule has stopped a signal with these losses [shape=(reports,)], the last of them when it stopped."""
     if isinstance(rule, AnyOf):
-        held = (each for each in rule.rules if bool(_last(each(steps, losses[None]), losses[None])))
-        rule = next(held, None)
+        *others, last = rule.rules
+        rule = next((each for each in others if bool(_last(each(steps, losses[None]), losses[None]))), last)
     return str(getattr(rule, "outcome", "stopped"))
 
 

@@ -23,9 +23,10 @@ from audiometamer.metamers.measuring import measure, rank_key
 from audiometamer.metamers.metamer import Progress
 from audiometamer.metamers.methods import FINE_SHARE, Attempt
 from audiometamer.metamers.passes import LayerPass, Passes
+from audiometamer.metamers.passing import Passing
 from audiometamer.metamers.scheduling import Job
 from audiometamer.metamers.settings import places
-from audiometamer.metamers.setup import Setup
+from audiometamer.metamers.setup import PASSED, Setup
 from audiometamer.metamers.targets import as_input
 from audiometamer.metamers.unfinished import Unfinished
 from audiometamer.signals.audio import Clip
@@ -61,7 +62,7 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
         if matched.interrupted:
             raise StopSynthesis
         return
-    rule = setup.method.stopping_rule(run.attempt, run.steps, setup.stop)
+    rule = setup.method.stopping_rule(run.attempt, run.steps, run.passing or setup.added_rule)
     start, optimizer = run.start(), run.attempt.optimizer(run.steps)
     with tensor_float32(setup.tf32):
         matched = match(
@@ -74,7 +75,7 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
             loss=run.loss(),
             penalty=setup.penalty,
             stop=rule,
-            callback=run.report if setup.progress or setup.callback else None,
+            callback=run.report if setup.progress or setup.callback or run.passing else None,
             report_every=REPORT_EVERY,
             resume_from=run.state(),
             save=None if setup.checkpoints is None else run.save,
@@ -100,6 +101,11 @@ class _Run:
     began: float = field(default_factory=time.monotonic)
     latest: dict[str, Tensor] = field(default_factory=dict)
     iteration: Iteration | None = None
+    passing: Passing | None = None
+
+    def __post_init__(self) -> None:
+        if self.setup.stop == PASSED:
+            self.passing = Passing(self.passes)
 
     @classmethod
     def of(cls, setup: Setup, passes: Passes, jobs: Sequence[Job], others: Sequence[Job], before: str | None) -> "_Run":
@@ -183,8 +189,17 @@ class _Run:
             self.latest = through.rectified(found)
         return found
 
+    def passes(self, number: int, signal: Tensor) -> bool:
+        """Whether a signal [shape=signal_shape] of one of the jobs passes its verdict."""
+        job = self.jobs[number]
+        with tensor_float32(False):
+            evidence = measure(self.setup, job.clip, job.layer, job.seed, self.setup.domain.as_written(signal))
+        return evidence.verdict.passed is True
+
     def report(self, step: int, signals: Tensor, losses: Tensor) -> None:
         """Report to the caller's progress and callback."""
+        if self.passing is not None:
+            self.passing.see(signals, losses)
         if self.setup.progress is not None:
             active = ~losses.isnan()
             target = {place: tensor[active] for place, tensor in self.target.items()}

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
@@ -139,7 +139,7 @@ def settings_of(
     domain: Domain | None = None,
     exact: bool | None = None,
     initial: Tensor | None = None,
-    stop: StoppingRule | None = None,
+    stop: StoppingRule | Literal["passed"] | None = None,
     weights_sha256: str | None = None,
 ) -> Settings:
     """Everything that determines a metamer; equal settings give the same one. Parameters are those of `synthesize`.
@@ -166,5 +166,5 @@ def settings_of(
         domain="" if domain is None or domain == model.domain else fingerprint_of(domain),
         exact=procedure.is_exact(model, exact),
         initial="" if initial is None else sha256_of(initial),
-        stop="" if stop is None else part_text(stop),
+        stop="" if stop is None else stop if isinstance(stop, str) else part_text(stop),
     )

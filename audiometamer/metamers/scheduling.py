@@ -76,7 +76,7 @@ class Job:
         """The best result, with the record of all attempts."""
         assert self.best is not None  # or no attempt has been made
         samples, evidence = self.best
-        path = path_of(self.tries, evidence.kept, exact=evidence.settings.exact)
+        path = path_of(self.tries, evidence.kept, evidence.settings)
         return Metamer(samples, self.clip, replace(evidence, tries=self.tries, path=path, seconds=self.seconds))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self, TypedDict
+from typing import Any, Literal, Self, TypedDict
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ from audiometamer.models.front_ends import with_exact_front_end
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 
+PASSED: Literal["passed"] = "passed"  # in place of a stopping rule
+
 
 class SynthesisOptions(TypedDict, total=False):
     """Options of `synthesize` that determine metamers or how they are computed, and the callback; see there."""
@@ -38,7 +40,7 @@ class SynthesisOptions(TypedDict, total=False):
     penalty: Penalty | None
     domain: Domain | None
     exact: bool | None
-    stop: StoppingRule | None
+    stop: StoppingRule | Literal["passed"] | None
     batch_size: int | None
     tf32: bool
     compiled: bool
@@ -59,7 +61,7 @@ class Setup:
     penalty: Penalty | None = None
     exact: bool = False
     initial: Mapping[int, Tensor] = field(default_factory=dict)
-    stop: StoppingRule | None = None
+    stop: StoppingRule | Literal["passed"] | None = None
     tf32: bool = False
     compiled: bool = False
     progress: Callable[[Progress], object] | None = None
@@ -105,6 +107,11 @@ class Setup:
             _check_resumable(self)
         object.__setattr__(self, "weights_sha256", self.model.weights_sha256())
         object.__setattr__(self, "targets", Targets(self.model))
+
+    @property
+    def added_rule(self) -> StoppingRule | None:
+        """The stopping rule beside the method's own that looks at losses, if there is one."""
+        return None if isinstance(self.stop, str) else self.stop
 
     def settings(self, clip: Clip | GivenTarget, layer: str, seed: int) -> Settings:
         """The settings that determine one of the metamers."""
@@ -163,7 +170,7 @@ def by_term(model: Model, layer: str, loss: Loss) -> Loss:
 
 def _check_resumable(setup: Setup) -> None:
     """Raise if a part shows no content: nobody could say whether a checkpoint was made with the same."""
-    parts = {"loss": setup.loss, "penalty": setup.penalty, "domain": setup.domain, "stopping rule": setup.stop}
+    parts = {"loss": setup.loss, "penalty": setup.penalty, "domain": setup.domain, "stopping rule": setup.added_rule}
     unknown = [what for what, part in parts.items() if part is not None and not is_known(fingerprint_of(part))]
     if not setup.method.is_known():
         unknown.append("method")
@@ -189,7 +196,16 @@ def _check_types(setup: Setup) -> None:
     for name in ("progress", "callback"):
         if (value := getattr(setup, name)) is not None and not callable(value):
             raise AudioMetamerError(f"{name} is {value!r}; it must be a function")
-    if isinstance(setup.stop, type) or (setup.stop is not None and not callable(setup.stop)):
-        raise AudioMetamerError(f"stop is {setup.stop!r}; it must be a stopping rule, such as am.Plateau(100)")
+    _check_stop(setup)
     if setup.callback is not None and not takes(setup.callback, 3):
         raise AudioMetamerError("callback takes other arguments than it is called with: (step, signals, losses)")
+
+
+def _check_stop(setup: Setup) -> None:
+    stop = setup.stop
+    if stop is not None and stop != PASSED and (isinstance(stop, type) or not callable(stop)):
+        raise AudioMetamerError(f"stop is {stop!r}; it must be {PASSED!r} or a stopping rule, such as am.Plateau(100)")
+    if stop == PASSED and setup.null is None and not hasattr(setup.model.network, "matches"):
+        raise AudioMetamerError(f"stop is {PASSED!r}, and there is no null distribution to pass a verdict by: give null=")
+    if stop is not None and any(attempt.iteration is not None for attempt in setup.method.attempts):
+        raise AudioMetamerError(f"the method {setup.method.name} repeats a procedure and takes no stopping rule; leave out stop")

@@ -66,7 +66,7 @@ class EvidenceSummary(msgspec.Struct, frozen=True):
     @property
     def path_taken(self) -> str:
         """The attempts that led to the signal, see `path_of`; in records that do not state it, by their names alone."""
-        return self.path or path_of(self.tries, self.kept_attempt, exact=self.settings.exact)
+        return self.path or path_of(self.tries, self.kept_attempt, self.settings)
 
     @property
     def kept_attempt(self) -> int:
@@ -119,7 +119,7 @@ def attempt_origin(tries: Sequence[AttemptSummary], kept: int) -> str:
     return "new noise" if kept else "first"
 
 
-def path_of(tries: Sequence[Tried], kept: int, *, exact: bool = False) -> str:
+def path_of(tries: Sequence[Tried], kept: int, settings: Settings) -> str:
     """The attempts that led to the signal of an attempt, the earliest first.
 
     Parameters
@@ -127,21 +127,25 @@ def path_of(tries: Sequence[Tried], kept: int, *, exact: bool = False) -> str:
     tries : sequence of AttemptSummary or AttemptRecord
     kept : int
         Index of the attempt.
-    exact : bool
-        Whether the front end was computed as published in every step. Default False.
+    settings : Settings
 
     Returns
     -------
     str
-        Names of the attempts with what sets them apart, joined by ``>``. Empty if there are no attempts.
+        Names of the attempts with what sets them apart, joined by ``>``: ``exact`` if their front end was computed as published.
+        First ``initial signal`` if they started from one. Empty if there are no attempts.
 
     Examples
     --------
     >>> first = AttemptSummary("growth, then momentum", start_seed=0, gradient_clip=0.4)
-    >>> path_of([first, AttemptSummary("going on", continues=0, straight_through=True)], 1)
+    >>> settings = Settings("clip", "", "model", "", "relu1", 0, "default", 200, "")
+    >>> path_of([first, AttemptSummary("going on", continues=0, straight_through=True)], 1, settings)
     'growth, then momentum (gradient clip 0.4) > going on (straight-through)'
     """
-    return " > ".join(_described(tries[k], exact) for k in reversed(_chain(tries, kept))) if tries else ""
+    if not tries:
+        return ""
+    start = ["initial signal"] if settings.initial else []
+    return " > ".join([*start, *(_described(tries[k], settings.exact) for k in reversed(_chain(tries, kept)))])
 
 
 def _described(tried: Tried, exact: bool) -> str:

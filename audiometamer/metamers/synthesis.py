@@ -1,7 +1,7 @@
 """Make metamers: match a layer of a model for batches of clips and seeds, judge them, and make other attempts at what failed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Unpack
+from typing import Literal, Unpack
 
 from torch import Tensor
 
@@ -44,7 +44,7 @@ def synthesize(
     domain: Domain | None = None,
     exact: bool | None = None,
     initial: Initial | Iterable[Initial] | None = None,
-    stop: StoppingRule | None = None,
+    stop: StoppingRule | Literal["passed"] | None = None,
     batch_size: int | None = None,
     tf32: bool = False,
     compiled: bool = False,
@@ -82,15 +82,15 @@ def synthesize(
     domain : Domain, optional
         Default: the model's.
     exact : bool, optional
-        Whether cochleagrams are computed as published, at the sound's own rate, in targets, steps and evidence; ten times slower
-        and more. Default: as the method does, which is False except for "feather2023".
+        Whether cochleagrams are computed as published, at the sound's own rate, in targets, steps and evidence; many times
+        slower. Default: as the method does, which is False except for "feather2023".
     initial : Clip, path, tensor or array, or iterable of them, optional
         Signal that every attempt starts from where it would start from noise: one for all clips, or one for each; sounds from
         files keep their level. Default: noise.
-    stop : callable, optional
+    stop : callable or "passed", optional
         Stopping rule of every attempt beside the method's own, asked every 20 steps: `am.Plateau`, when a loss no longer falls;
-        `am.matching.Below`, when it has reached a value; or one of your own (see docs/optimisers.md). The record says which
-        stopped the signal, and when. Default: the method's own alone.
+        `am.matching.Below`, when it has reached a value; "passed", when the signal passes its verdict; or one of your own (see
+        docs/optimisers.md). The record says which stopped the signal, and when. Default: the method's own alone.
     batch_size : int, optional
         Number of signals that are synthesised side by side. Default: as many as fit in half of the free memory, at most 8 on
         a CPU and 128 elsewhere; halved when memory runs out in either case.

@@ -2,6 +2,8 @@
 
 import math
 
+from torch import nn
+
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.errors import AudioMetamerError
 from audiometamer.models.folding import shallow_copy
@@ -51,5 +53,5 @@ def with_exact_front_end(model: Model) -> Model:
 
 
 def _on_another_grid(model: Model, cochleagrams: list[Cochleagram], oversampling: float) -> Model:
-    replaced = {ears: ears.with_oversampling(oversampling) for ears in cochleagrams}
+    replaced: dict[nn.Module, nn.Module] = {ears: ears.with_oversampling(oversampling) for ears in cochleagrams}
     return shallow_copy(model, replaced) if replaced else model

@@ -82,6 +82,16 @@ def test_exact_steps_are_in_the_record_and_never_taken_for_fast_ones(tmp_path, c
     assert "exact" in error
 
 
+def test_a_recording_to_start_from(tmp_path, capsys):
+    write_clip()
+    write_clip("other.wav", pitch=200)
+    command = ["synth", "speech.wav", *MODEL, "--layers", "relu0", "--steps", "1", "--initial", "other.wav"]
+    assert main(command) == 0
+    record = json.loads((tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.json").read_text())
+    assert len(record["settings"]["initial"]) == 64
+    assert "initial has 2 signals for 1 clip; give one for each" in refused(capsys, *command, "--initial", "speech.wav")
+
+
 def test_what_a_power_cut_left_broken_is_made_again(tmp_path, capsys):
     write_clip()
     command = ["synth", "speech.wav", *MODEL, "--layers", "relu0,final", "--seed", "0", "--seed", "1", "--steps", "2"]

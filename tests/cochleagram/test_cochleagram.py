@@ -87,6 +87,32 @@ def test_fast_path_is_the_exact_one_on_tones_and_on_clicks_in_silence(exact, fas
     assert decibels(expected_gradient, gradient) > 50
 
 
+@pytest.mark.parametrize("level", [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+def test_fast_path_is_the_exact_one_at_every_level(exact, fast, reference, decibels, level):
+    for sound in (noise(20_000).numpy(), reference["vowel_like/sound"][:20_000]):
+        expected, expected_gradient = with_gradient(exact, (level / sound.std() * sound).astype(np.float32))
+        out, gradient = with_gradient(fast, (level / sound.std() * sound).astype(np.float32))
+        assert decibels(expected, out) > 70
+        assert decibels(expected_gradient, gradient) > 50
+
+
+@pytest.mark.parametrize("n_samples", [4000, 4001])
+@pytest.mark.parametrize("compress_first", [True, False])
+def test_every_sample_of_a_faint_sound_has_its_root(decibels, n_samples, compress_first):
+    exact, fast = (Cochleagram(exact=exact, compress_first=compress_first) for exact in (True, False))
+    expected, expected_gradient = with_gradient(exact, 1e-6 * noise(n_samples))
+    out, gradient = with_gradient(fast, 1e-6 * noise(n_samples))
+    assert decibels(expected, out) > 90
+    assert decibels(expected_gradient, gradient) > 75
+
+
+def test_a_faint_sound_does_not_depend_on_the_loud_ones_beside_it(fast):
+    loud, faint = noise(4000, 0), 1e-6 * noise(4000, 1)
+    together, silence = fast(torch.stack([faint, loud, faint, 0 * loud])), fast(0 * loud)
+    for row, alone in zip(together, (fast(faint), fast(loud), fast(faint), silence), strict=True):
+        torch.testing.assert_close(row, alone, rtol=1e-6, atol=1e-9)
+
+
 def test_silence_has_the_published_value(exact, fast):
     for module in (exact, fast):
         out = module(torch.zeros(1, 40_000))

@@ -1,16 +1,18 @@
 """The plan of the fast computation: densities and groups worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from audiometamer.cochleagram.filters import Band
 from audiometamer.cochleagram.spectra import Gather, gather_positions
-from audiometamer.cochleagram.subbands import SubbandGroup, pack_bands, plan_subbands
+from audiometamer.cochleagram.subbands import SubbandGroup, grid_points, pack_bands, plan_subbands
 
 
 def plan(bandwidths, **options):
-    return plan_subbands(bandwidths, **{"stride": 100, "n_frames": 400, "oversampling": 20.0} | options)
+    return plan_subbands(bandwidths, **{"stride": 100, "n_samples": 40_000, "oversampling": 20.0} | options)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,23 @@ def test_subbands_of_one_coarse_density_share_the_finest_grid_that_one_of_them_n
 
 
 def test_a_short_sound_has_at_least_two_blocks_of_the_coarse_grid():
-    assert plan([0.1], n_frames=4) == [SubbandGroup((0,), 8, 8)]  # 2 · 16 / 4; 20 · 0.1 ** (2/3) is less
+    assert plan([0.1], n_samples=400) == [SubbandGroup((0,), 8, 8)]  # 2 · 16 / 4; 20 · 0.1 ** (2/3) is less
+
+
+@pytest.mark.parametrize(
+    ("bandwidth", "n_samples", "coarse"),
+    [
+        (1.0, 40_000, 4),
+        (1.6, 40_000, 8),  # of 6 points 16 have no whole number of samples: 16 · 100 / 6
+        (8.0, 40_000, 32),
+        (12.0, 40_000, 64),
+        (27.0, 40_000, 100),
+        (1.0, 39_999, 100),  # frames are no whole number of the sound's samples
+    ],
+)
+def test_at_the_sounds_own_rate(bandwidth, n_samples, coarse):
+    assert plan([bandwidth], n_samples=n_samples, oversampling=math.inf) == [SubbandGroup((0,), coarse, 100)]
+    assert grid_points(100, stride=100, n_samples=n_samples) == n_samples
 
 
 def test_bands_packed_to_one_width():

@@ -2,11 +2,13 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import audiometamer as am
 from audiometamer.matching import Constant, NormalizedDescent
 from audiometamer.metamers import Attempt, Method
 from audiometamer.metamers.results import iterate_results
+from audiometamer.metamers.settings import Settings
 from audiometamer.metamers.summaries import ATTEMPTS, AttemptSummary, EvidenceSummary, attempt_origin, path_of
 
 NOISE, AGAIN = AttemptSummary("growth", 0, 200), AttemptSummary("growth", 2**32, 400)
@@ -38,14 +40,18 @@ def test_how_it_came_about(tries, kept, word):
     assert word in (*ATTEMPTS, "")
 
 
+SETTINGS = Settings("clip", "", "model", "", "relu1", 0, "default", 200, "")
+
+
 def test_a_path_names_what_was_continued_and_how():
     going_on = AttemptSummary("going on", None, 200, continues=0, gradient_clip=0.4, straight_through=True)
-    assert path_of([NOISE, FROM_THE_FIRST, AGAIN], 1) == "growth > going on"
-    assert path_of([NOISE, FROM_THE_FIRST, AGAIN, FROM_THE_THIRD], 3) == "growth > going on"
-    assert path_of([NOISE, FROM_THE_FIRST, going_on], 2) == "growth > going on (gradient clip 0.4, straight-through)"
-    assert path_of([NOISE, GOING_ON], 0) == "growth"
-    assert path_of([NOISE, going_on], 1, exact=True) == "growth (exact) > going on (exact, gradient clip 0.4, straight-through)"
-    assert path_of([], 0) == ""
+    assert path_of([NOISE, FROM_THE_FIRST, AGAIN], 1, SETTINGS) == "growth > going on"
+    assert path_of([NOISE, FROM_THE_FIRST, AGAIN, FROM_THE_THIRD], 3, SETTINGS) == "growth > going on"
+    assert path_of([NOISE, FROM_THE_FIRST, going_on], 2, SETTINGS) == "growth > going on (gradient clip 0.4, straight-through)"
+    assert path_of([NOISE, GOING_ON], 0, replace(SETTINGS, initial="sha256")) == "initial signal > growth"
+    exact = replace(SETTINGS, exact=True)
+    assert path_of([NOISE, going_on], 1, exact) == "growth (exact) > going on (exact, gradient clip 0.4, straight-through)"
+    assert path_of([], 0, SETTINGS) == ""
 
 
 def test_the_record_says_which_path_was_taken(tiny, tiny_clip, tmp_path):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from msgspec.structs import replace
+from tiny_models import make_clip
 
 import audiometamer as am
 from audiometamer.matching import Below, NormalizedDescent, Plateau, Stuck
@@ -142,7 +143,9 @@ def test_an_added_rule_stops_signals_beside_the_method_s_own_and_is_in_the_recor
     assert torch.equal(never.samples, whole.samples)
     assert [t.outcome for t in never.evidence.tries] == [t.outcome for t in whole.evidence.tries]
     assert (whole.evidence.settings.stop, never.evidence.settings.stop) == ("", "Below(value=0.0)")
-    with pytest.raises(am.AudioMetamerError, match=r"stop is 3; it must be a stopping rule, such as am.Plateau\(100\)"):
+    with pytest.raises(
+        am.AudioMetamerError, match=r"stop is 3; it must be 'passed' or a stopping rule, such as am.Plateau\(100\)"
+    ):
         am.synthesize(tiny, tiny_clip, stop=3, **options)
 
 
@@ -159,3 +162,28 @@ def test_a_coarser_front_end_takes_the_steps_before_the_last_quarter(tiny, tiny_
     am.synthesize(tiny, tiny_clip, "relu0", method=dataclasses.replace(coarse, early_oversampling=32.0), steps=4)
     assert set(grids) == {20.0}
     assert coarse.fingerprint() != load_method("feather2023").fingerprint()
+
+
+def test_signals_may_stop_as_soon_as_they_pass(tiny, tiny_clip):
+    null = am.NullDistribution.measure(tiny, [make_clip("c", seed).samples for seed in range(3, 9)])
+    options = {"layers": "relu1", "steps": 200, "null": null, "seed": [0, 1], "batch_size": 2}
+    reached = am.synthesize(tiny, tiny_clip, stop="passed", **options)
+    for metamer in reached:
+        last = metamer.evidence.tries[-1]
+        assert metamer.passed
+        assert last.outcome == f"passed after {last.steps} steps"
+        assert last.steps < 200
+        assert metamer.evidence.settings.stop == "passed"
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({}, "stop is 'passed', and there is no null distribution to pass a verdict by"),
+        ({"method": "normanhaignere2018"}, "the method normanhaignere2018 repeats a procedure and takes no stopping rule"),
+    ],
+)
+def test_what_cannot_stop_so_is_refused(tiny, tiny_clip, options, match):
+    null = None if not options else am.NullDistribution.measure(tiny, [make_clip("c", seed).samples for seed in range(3, 6)])
+    with pytest.raises(am.AudioMetamerError, match=match):
+        am.synthesize(tiny, tiny_clip, "relu1", stop="passed", null=null, **options)

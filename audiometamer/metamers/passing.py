@@ -1,0 +1,31 @@
+"""A stopping rule that asks for the verdict itself."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Passing:
+    """Stop signals as soon as they pass their verdict; shown the signals at each report before it is asked.
+
+    Parameters
+    ----------
+    judge : callable
+        The index of a signal in its batch and the signal [shape=signal_shape] to whether it passes.
+    """
+
+    outcome: ClassVar[str] = "passed"
+
+    def __init__(self, judge: Callable[[int, Tensor], bool]) -> None:
+        self._judge = judge
+        self._passed = torch.zeros(0, dtype=torch.bool)
+
+    def see(self, signals: Tensor, losses: Tensor) -> None:
+        """Judge the signals [shape=(batch, ...)] whose losses [shape=(batch,)] are not NaN: these are still moved."""
+        active = torch.nonzero(~losses.isnan()).flatten().tolist()
+        self._passed = torch.tensor([self._judge(k, signals[k]) for k in active], device=losses.device)
+
+    def __call__(self, steps: Sequence[int], losses: Tensor) -> Tensor:  # noqa: ARG002 (a rule takes both)
+        return self._passed
