@@ -235,13 +235,13 @@ class _Rivals:
             state = optimiser.init(sounds)
             for step in range(self.search.steps + 1):
                 at = sounds.requires_grad_()
-                logits = [self._logits(which, at, rows) for which in (0, 1)]
-                score = hard_score(*logits, self.search.read_out).detach()
+                first, second = (self._logits(which, at, rows) for which in (0, 1))
+                score = hard_score(first, second, self.search.read_out).detach()
                 better = (score > best_score) & (best_score < _ENOUGH)
                 best[better], best_score[better] = at.detach()[better], score[better]
                 if step == self.search.steps or bool((best_score >= _ENOUGH).all()):
                     break
-                loss = -smooth_minimum(controversy_terms(*logits, self.search.read_out), alpha).sum()
+                loss = -smooth_minimum(controversy_terms(first, second, self.search.read_out), alpha).sum()
                 (gradient,) = torch.autograd.grad(loss, at)
                 moved, state = optimiser.step(step, at.detach(), gradient, state)
                 sounds = self.domain.project(moved)

@@ -12,7 +12,7 @@ import audiometamer as am
 from audiometamer.comparison.controversial import Search, controversial_sounds, word_pairs
 from audiometamer.comparison.presented import as_16_bits, as_heard
 from audiometamer.comparison.scores import controversy_terms, hard_score, smooth_minimum, with_words_first
-from audiometamer.matching.domains import Image
+from audiometamer.matching.domains import Gaussian, Image
 from audiometamer.models.adapters.resampled import resampled
 
 REFERENCE = np.load(Path(__file__).parents[1] / "data" / "telling_apart.npz")
@@ -32,10 +32,10 @@ class Published(nn.Module):
         return self.read_out(torch.relu(self.hidden(x - 0.5)))
 
 
-def published_model(net, order=(0, 1, 2, 3, 4)):
+def published_model(net, order=(0, 1, 2, 3, 4), bounds=(0, 1)):
     labels = [f"w{k}" for k in order]
     network = Published(net, order).eval().requires_grad_(False)
-    return am.Model(network, signal_shape=(64,), bounds=(0, 1), labels=labels, name=net, check=False)
+    return am.Model(network, signal_shape=(64,), bounds=bounds, labels=labels, name=net, check=False)
 
 
 MODELS = [published_model("net1"), published_model("net2", order=(3, 4, 0, 2, 1))]
@@ -61,11 +61,17 @@ def test_stimuli_are_at_least_as_controversial_as_the_published_ones(read_out):
     assert all(each.kept for each in found)
 
 
-def search_as_published(read_out, domain):
+def test_in_the_range_of_a_sound_softmax_scores_are_above_nine_tenths():
+    wider = [published_model(net, bounds=(-1, 1)) for net in ("net1", "net2")]
+    found = search_as_published("softmax", Gaussian(low=-1, high=1), models=wider, steps=150)
+    assert min(each.score for each in found) >= 0.9
+    assert {(each.first_hears, each.second_hears) for each in found} == {("w1", "w3")}
+
+
+def search_as_published(read_out, domain, models=MODELS, steps=80):
     starts = torch.from_numpy(REFERENCE["contro_optimised_init"]).double()
-    return controversial_sounds(
-        MODELS, [("w1", "w3")] * 3, search=Search(read_out=read_out, steps=80), domain=domain, starts=starts
-    )
+    search = Search(read_out=read_out, steps=steps)
+    return controversial_sounds(models, [("w1", "w3")] * 3, search=search, domain=domain, starts=starts)
 
 
 def tiny(name, seed, words=("yes", "no", "perhaps")):
