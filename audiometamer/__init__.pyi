@@ -2,6 +2,7 @@
 
 from . import cli as cli
 from . import cochleagram as cochleagram
+from . import comparison as comparison
 from . import dimensions as dimensions
 from . import distortions as distortions
 from . import ears as ears

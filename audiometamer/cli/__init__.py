@@ -42,8 +42,8 @@ _HEADINGS = {
     "Models": {
         "models": "models", "layers": "models", "null": "null", "train": "train", "test-model": "accuracy:test_model",
         "import-checkpoint": "import_checkpoint", "published": "published", "evaluate": "evaluate",
-        "confusions": "confusions", "invariance": "invariance",
-        "distortions": "distortions", "check-method": "check_method",
+        "confusions": "confusions", "invariance": "invariance", "distortions": "distortions", "compare": "compare",
+        "check-method": "check_method",
     },
     "Stimulus sets": {"plan": "plan", "run": "plan", "submit": "plan", "status": "status", "stimuli": "stimuli"},
     "Experiments": {"experiment": "experiment", "explore": "explore"},

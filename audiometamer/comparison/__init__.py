@@ -1,0 +1,1 @@
+"""Sounds that tell models apart: MAD competition, controversial and most discriminative sounds, metamers far apart."""
