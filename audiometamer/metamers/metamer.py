@@ -19,6 +19,7 @@ from audiometamer.metamers.evidence import Evidence
 from audiometamer.metamers.methods import Method, method_for, part_text
 from audiometamer.metamers.settings import Settings, places
 from audiometamer.metamers.targets import GivenTarget
+from audiometamer.metamers.texture_methods import Audible
 from audiometamer.metamers.verdicts import verdict_word
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
@@ -123,7 +124,9 @@ class Progress:
 
 def _loss_text(model: Model, layer: str, method: Method, loss: Loss | None) -> str:
     by_stages = loss is None and method.coarse_to_fine and is_coarse_to_fine(model, layer)
-    return fingerprint_of(loss or method.loss) + (" coarse-to-fine" if by_stages else "")
+    chosen = loss or method.loss
+    text = str(chosen) if isinstance(chosen, Audible) else fingerprint_of(chosen)
+    return text + (" coarse-to-fine" if by_stages else "")
 
 
 def settings_of(

@@ -220,7 +220,7 @@ def _loss_text(loss: Loss | None) -> str:
     if loss is None or (isinstance(loss, FunctionType) and loss.__closure__ is None and loss.__module__.startswith(f"{_OURS}.")):
         return str(getattr(loss, "__qualname__", None))
     if isinstance(loss, Audible):
-        return f"{type(loss).__qualname__}({_loss_text(loss.loss)}, faint={loss.faint!r})"
+        return str(loss)
     return fingerprint_of(loss)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from audiometamer.io.fingerprints import fingerprint_of
 from audiometamer.matching.losses import Activations, Loss, half_squared_error, relative_fourth_power, relative_l2
 from audiometamer.matching.optimizers import CautiousLBFGS, Optimizer, Whitened
 from audiometamer.matching.stopping import Below, StoppingRule
@@ -37,6 +38,9 @@ class Audible:
 
     def __call__(self, activations: Activations, target: Activations) -> Tensor:
         return self.loss(activations, target)
+
+    def __str__(self) -> str:
+        return f"{fingerprint_of(self.loss)}, faint bands {self.faint:g}"
 
     def over(self, loss: Loss, shares: Callable[[Tensor], Tensor]) -> Loss:
         """A loss of values [shape=(batch, entries)] whose squares are weighted by the shares of loud bands for the targets."""

@@ -47,7 +47,7 @@ def test_the_record_holds_every_class_and_the_verdict_follows_from_them(folder: 
     metamer = am.load_metamer(next(folder.glob("out/*/*/statistics_seed0.wav")))
     evidence = metamer.evidence
     assert evidence.settings.method == "textures"
-    assert evidence.settings.loss == "relative_fourth_power"
+    assert evidence.settings.loss == "relative_fourth_power, faint bands 0.1"
     assert list(evidence.verdict.classes) == list(evidence.similarity)[:-1]
     snrs = {name: match.snr_db for name, match in evidence.verdict.classes.items()}
     assert snrs["envelope_mean"] > 15
