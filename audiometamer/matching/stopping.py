@@ -31,6 +31,12 @@ class AnyOf:
         return torch.stack([_last(rule(steps, losses), losses) for rule in self.rules]).any(0)
 
 
+def any_of(*rules: StoppingRule | None) -> StoppingRule | None:
+    """The rules that are not None, together; None if there is none."""
+    given = tuple(rule for rule in rules if rule is not None)
+    return AnyOf(given) if len(given) > 1 else next(iter(given), None)
+
+
 def outcome_of(rule: StoppingRule | None, steps: Sequence[int], losses: Tensor) -> str:
     """The word for why a rule has stopped a signal with these losses [shape=(reports,)], the last of them when it stopped."""
     if isinstance(rule, AnyOf):

@@ -16,7 +16,7 @@ from audiometamer.matching.iteration import Iteration, iterate
 from audiometamer.matching.loop import Forward, Match, StopSynthesis, match
 from audiometamer.matching.losses import Loss, combined, relative_l2
 from audiometamer.matching.stages import Stages
-from audiometamer.matching.stopping import StoppingRule, outcome_of
+from audiometamer.matching.stopping import StoppingRule, any_of, outcome_of
 from audiometamer.metamers.coarse_to_fine import coarse_to_fine
 from audiometamer.metamers.evidence import AttemptRecord
 from audiometamer.metamers.measuring import measure, rank_key
@@ -29,6 +29,7 @@ from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import PASSED, Setup
 from audiometamer.metamers.targets import as_input
 from audiometamer.metamers.unfinished import Unfinished
+from audiometamer.metamers.verdicts import Verdict
 from audiometamer.signals.audio import Clip
 
 REPORT_EVERY = 20
@@ -62,7 +63,7 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
         if matched.interrupted:
             raise StopSynthesis
         return
-    rule = setup.method.stopping_rule(run.attempt, run.steps, run.passing or setup.added_rule)
+    rule = setup.method.stopping_rule(run.attempt, run.steps, any_of(run.passing, setup.added_rule))
     start, optimizer = run.start(), run.attempt.optimizer(run.steps)
     with tensor_float32(setup.tf32):
         matched = match(
@@ -105,7 +106,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         if self.setup.stop == PASSED:
-            self.passing = Passing(self.passes)
+            self.passing = Passing(lambda k, signal: self.verdict(k, signal).passed is True)
+        elif self.attempt.halts:
+            self.passing = Passing(lambda k, signal: self.verdict(k, signal).reached_halt, "matched")
 
     @classmethod
     def of(cls, setup: Setup, passes: Passes, jobs: Sequence[Job], others: Sequence[Job], before: str | None) -> "_Run":
@@ -189,12 +192,11 @@ class _Run:
             self.latest = through.rectified(found)
         return found
 
-    def passes(self, number: int, signal: Tensor) -> bool:
-        """Whether a signal [shape=signal_shape] of one of the jobs passes its verdict."""
+    def verdict(self, number: int, signal: Tensor) -> Verdict:
+        """The verdict on a signal [shape=signal_shape] of one of the jobs."""
         job = self.jobs[number]
         with tensor_float32(False):
-            evidence = measure(self.setup, job.clip, job.layer, job.seed, self.setup.domain.as_written(signal))
-        return evidence.verdict.passed is True
+            return measure(self.setup, job.clip, job.layer, job.seed, self.setup.domain.as_written(signal)).verdict
 
     def report(self, step: int, signals: Tensor, losses: Tensor) -> None:
         """Report to the caller's progress and callback."""

@@ -17,7 +17,7 @@ from audiometamer.matching.iteration import Iteration
 from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
-from audiometamer.matching.stopping import AnyOf, StoppingRule, Stuck
+from audiometamer.matching.stopping import StoppingRule, Stuck, any_of
 from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching, refining
 from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, Audible, quasi_newton
 from audiometamer.models.front_ends import cochleagrams_of
@@ -61,6 +61,9 @@ class Attempt:
     iteration : callable, optional
         Model, layer and clips [shape=(batch, *signal_shape)] to an `Iteration`, which is repeated in place of steps down a
         gradient.
+    halts : bool
+        Whether a signal of texture statistics stops as soon as every class has 30 dB, where the published synthesis halts.
+        Default False.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Attempt:
     stop: Callable[[int], StoppingRule] | None = None
     iteration: Callable[[Model, str, Tensor], Iteration] | None = None
     always: bool = False
+    halts: bool = False
 
     def __post_init__(self) -> None:
         if (self.optimizer is None) == (self.iteration is None):
@@ -154,7 +158,7 @@ class Method:
             own = attempt.stop(steps)
         elif not attempt.warm_start and len(self.attempts) > 1:
             own = Stuck(after=-(-steps // 2))
-        return AnyOf((own, added)) if own and added else own or added
+        return any_of(own, added)
 
     def check(self, steps: int) -> None:
         """Raise if a part is not what it should be, at some number of steps."""
@@ -187,6 +191,7 @@ class Method:
     def _text_of(self, attempt: Attempt) -> str:
         numbers = f"{attempt.warm_start} {attempt.steps_factor} {attempt.gradient_clip!r} {attempt.straight_through}"
         before = (" layer before" if attempt.layer_before else "") + (" always" if attempt.always else "")
+        before += " halts" if attempt.halts else ""
         stop = f" stop {part_text(attempt.stop(self.steps))}" if attempt.stop else ""
         moved = fingerprint_of(attempt.iteration) if attempt.optimizer is None else part_text(attempt.optimizer(self.steps))
         return f"{moved} {numbers} {_loss_text(attempt.loss)}{before}{stop}"
@@ -352,12 +357,12 @@ METHODS |= {
     name: Method(
         name,
         STEPS,
-        (Attempt("quasi-Newton", quasi_newton, gradient_clip=GRADIENT_CLIP, stop=stop),),
+        (Attempt("quasi-Newton", quasi_newton, gradient_clip=GRADIENT_CLIP, halts=halts),),
         loss,
         description,
         expected_steps=400,
     )
-    for name, (loss, stop, description) in TEXTURES.items()
+    for name, (loss, halts, description) in TEXTURES.items()
 }
 
 

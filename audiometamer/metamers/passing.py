@@ -1,25 +1,24 @@
-"""A stopping rule that asks for the verdict itself."""
+"""A stopping rule that asks what the verdict asks."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 
 class Passing:
-    """Stop signals as soon as they pass their verdict; shown the signals at each report before it is asked.
+    """Stop signals as soon as they are good enough; shown the signals at each report before it is asked.
 
     Parameters
     ----------
     judge : callable
-        The index of a signal in its batch and the signal [shape=signal_shape] to whether it passes.
+        The index of a signal in its batch and the signal [shape=signal_shape] to whether it is good enough.
+    outcome : str
+        Word for that in the record. Default "passed".
     """
 
-    outcome: ClassVar[str] = "passed"
-
-    def __init__(self, judge: Callable[[int, Tensor], bool]) -> None:
-        self._judge = judge
+    def __init__(self, judge: Callable[[int, Tensor], bool], outcome: str = "passed") -> None:
+        self._judge, self.outcome = judge, outcome
         self._passed = torch.zeros(0, dtype=torch.bool)
 
     def see(self, signals: Tensor, losses: Tensor) -> None:

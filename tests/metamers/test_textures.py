@@ -154,3 +154,13 @@ def test_faint_bands_count_less_in_an_audible_loss(model: am.Model) -> None:
     unweighted = by_term(model, "statistics", METHODS["textures-unweighted"].loss)
     every = torch.ones(1, sum(model.network.sizes().values()))
     assert unweighted(every + 1, every).item() == pytest.approx(every.numel() / 2)
+
+
+def test_a_texture_stops_where_the_published_synthesis_halts(model: am.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here already at 4 dB in every class; the loss, in which faint bands count too, is not asked."""
+    monkeypatch.setattr("audiometamer.metamers.verdicts.HALT_DB", 4.0)
+    (metamer,) = am.synthesize(model, 0.1 * noise_of(3), steps=80)
+    evidence = metamer.evidence
+    assert evidence.tries[0].outcome == f"matched after {evidence.tries[0].steps} steps"
+    assert evidence.tries[0].steps in (20, 40, 60)
+    assert min(match.snr_db for match in evidence.verdict.classes.values() if match.snr_db is not None) >= 4
