@@ -121,8 +121,8 @@ def controversial(
     write_controversial(out, found, search, max(model.sample_rate or 0 for model in models))
     table = plain_table("first model", "hears", "second model", "hears", "kept", numbers=("score",))
     for each in found:
-        words_heard = (f"{each.first_word}", f"{each.second_word}")
-        table.add_row(each.first, words_heard[0], each.second, words_heard[1], "yes" if each.kept else "no", f"{each.score:.3f}")
+        kept = "yes" if each.kept else "no"
+        table.add_row(each.first, each.first_word, each.second, each.second_word, kept, f"{each.score:.3f}")
     print_table(table)
     click.echo(f"{sum(each.kept for each in found)} of {len(found)} sounds have a score of {search.least_score:g} or more: {out}")
 

@@ -24,7 +24,7 @@ from audiometamer.distortions.spaces import Space
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import write_table
 from audiometamer.models.model import Model
-from audiometamer.signals.files import write_signal
+from audiometamer.signals.files import signal_suffix, write_signal
 
 Product = Callable[[Tensor], Tensor]  # F z for rows z [shape=(k, size)]
 
@@ -211,7 +211,7 @@ def write_principal(
     path
         The table.
     """
-    suffix = ".npy" if sample_rate is None else ".wav"
+    suffix = signal_suffix(sample_rate)
     signal = signal.detach().cpu()
     write_signal(out / f"original{suffix}", signal, sample_rate)
     for name, change in (("first", found.first), ("second", found.second)):

@@ -11,7 +11,7 @@ from audiometamer.distortions.scales import AreaMatch, PerceptualScale, area_mat
 from audiometamer.drawing import line_style, literal_text, save_figure, tidy
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import TableRow, read_table, write_table
-from audiometamer.signals.files import write_signal
+from audiometamer.signals.files import signal_suffix, write_signal
 
 COLUMNS = ("layer", "number", "value", "position", "scale", "length", "step", "file")
 
@@ -38,7 +38,7 @@ def write_scales(
     path
         The table.
     """
-    suffix = ".npy" if sample_rate is None else ".wav"
+    suffix = signal_suffix(sample_rate)
     files = [f"path{k:02}{suffix}" for k in range(len(path))]
     for file, sound in zip(files, path, strict=True):
         write_signal(out / file, sound, sample_rate)

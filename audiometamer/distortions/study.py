@@ -20,7 +20,7 @@ from audiometamer.drawing import line_style, literal_text, save_figure, tidy
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.models.model import Model
-from audiometamer.signals.files import write_signal
+from audiometamer.signals.files import signal_suffix, write_signal
 
 COLUMNS = (
     "sound", "layer", "end", "number", "eigenvalue", "residual", "exact", "null_low", "null_high", "space", "criterion",
@@ -117,7 +117,7 @@ def write_studies(out: Path, studies: Sequence[Study], *, sample_rate: int | Non
     list of path
         The table, and the figure.
     """
-    suffix = ".npy" if sample_rate is None else ".wav"
+    suffix = signal_suffix(sample_rate)
     rows, curve_rows = [], []
     for study in studies:
         folder = Path(safe_name(study.sound), safe_name(study.eigen.layer))

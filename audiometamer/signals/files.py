@@ -14,6 +14,11 @@ from audiometamer.signals.audio import read_samples, write_wav
 from audiometamer.signals.images import read_png, write_png
 
 
+def signal_suffix(sample_rate: int | None) -> str:
+    """Suffix of the file of a signal: ``.wav`` if it has a sample rate, or else ``.npy``."""
+    return ".npy" if sample_rate is None else ".wav"
+
+
 def write_signal(path: Path, signal: Tensor, sample_rate: int | None) -> None:
     """Write a signal [shape=signal_shape] in the format of the file's suffix."""
     if path.suffix == ".wav" and sample_rate is not None:
