@@ -252,7 +252,7 @@ def simulate_answers(
     if not 0 <= sigma < math.inf:
         raise AudioMetamerError(f"sigma is {sigma:g}; it must be 0 or more")
     psi = np.asarray(scale, float)
-    delta = _design(_checked_trials(trials), len(psi)) @ psi
+    delta = difference_matrix(_checked_trials(trials), len(psi)) @ psi
     noise = np.random.default_rng(seed).standard_normal((len(delta), repetitions))
     return delta[:, None] + sigma * noise > 0
 
@@ -349,8 +349,8 @@ def _all(sounds: int, size: int) -> Indices:
     return np.array(list(combinations(range(sounds), size)), dtype=np.intp)
 
 
-def _design(trials: Indices, sounds: int) -> Values:
-    """The matrix that maps ψ to Δ, shape=(trials, sounds)."""
+def difference_matrix(trials: Indices, sounds: int) -> Values:
+    """The matrix that maps ψ to Δ, shape=(trials, sounds); see `DifferenceScale`."""
     if trials.max() >= sounds:
         raise AudioMetamerError(f"a trial has sound {trials.max()}; the scale has the sounds 0 to {sounds - 1}")
     design = np.zeros((len(trials), sounds))
@@ -385,7 +385,7 @@ def _checked(trials: ArrayLike, second_larger: ArrayLike) -> _Problem:
         same = f" are {given[0]:g}" if given.size else ""
         raise AudioMetamerError(f"all {given.size} answers{same}: they determine no scale; both answers are needed")
     yes = np.where(known, answers, 0).sum(axis=1)
-    design = _design(rows, int(rows.max()) + 1)
+    design = difference_matrix(rows, int(rows.max()) + 1)
     answered = known.any(axis=1)
     if (rank := np.linalg.matrix_rank(design[answered][:, 1:])) < design.shape[1] - 1:
         raise AudioMetamerError(

@@ -135,7 +135,7 @@ def test_bad_settings_are_told_in_a_line():
         fit_difference_scale([(0, 1, 2)], [1], prior=-1)
     with pytest.raises(AudioMetamerError, match=r"least is 0\.5; it must be between 0 and 0\.5"):
         fit_difference_scale_least_squares([(0, 1, 2)], [1], least=0.5)
-    with pytest.raises(AudioMetamerError, match="the answers put the last sound .* from the first"):
+    with pytest.raises(AudioMetamerError, match=r"the answers put the last sound .* from the first"):
         fit_difference_scale_least_squares([(0, 1, 2), (0, 1, 3), (1, 2, 3), (0, 2, 3)], [0, 0, 0, 1])
     with pytest.raises(AudioMetamerError, match="there are 2 sounds; a trial takes 3"):
         all_triads(2)

@@ -13,7 +13,7 @@ import { Refused, persist } from "./retry.js";
 import { intervals, percent, sentence, sentenceAround, withinSentence } from "./words.js";
 
 const WELL = 0.75; // proportion of correct practice trials from which the listener is congratulated
-const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
+const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals, triads: Intervals, quadruples: Intervals };
 
 export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const { state, trials, task, headphones } = session;
@@ -133,7 +133,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
       prompt: task.question ?? stimuli.sentence(`prompts.${compared ? task.kind : task.of}`),
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       label: compared ? labelled(labels) : name,
-      ...(compared && { intervals: task.intervals, gap: task.gap_seconds }),
+      ...(compared && { intervals: task.intervals, gap: task.gap_seconds, pause: task.pair_gap_seconds }),
     };
   }
 
