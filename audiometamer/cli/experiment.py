@@ -8,6 +8,7 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.experiment_analysis import analyse, power
+from audiometamer.cli.experiment_scaling import build_pairs, refuse_options, reply_to_pairs, scale
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
@@ -16,6 +17,7 @@ from audiometamer.experiment.build import build as build_folder
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.reading import experiment_with, read_experiment
+from audiometamer.experiment.scaling.design import ScalingDesign, is_scaling_design
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
@@ -36,7 +38,7 @@ _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
     headings={
         "Prepare": ("power", "sentences", "build", "rehearse"),
         "Run": ("serve", "links", "release", "pack", "collect"),
-        "Analyse": ("export", "analyse"),
+        "Analyse": ("export", "analyse", "scale"),
     },
 )  # fmt: skip
 def experiment() -> None:
@@ -45,6 +47,7 @@ def experiment() -> None:
 
 experiment.add_command(analyse)
 experiment.add_command(power)
+experiment.add_command(scale)
 
 
 @experiment.command()
@@ -53,7 +56,13 @@ experiment.add_command(power)
 @serving.names_key
 @options.out("experiment")
 def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
-    """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them."""
+    """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them.
+
+    SET is a stimulus set; for triads and quadruples, a folder with the sounds of a path.
+    """
+    if is_scaling_design(design):
+        build_pairs(stimulus_set, design, key, out)
+        return
     built = build_folder(stimulus_set, design, out, key=key)
     _print_conditions(built)
     click.echo(
@@ -207,15 +216,28 @@ def collect(
 )  # fmt: skip
 @click.option("--guesses", type=options.Number(0, 1), default=0.02, show_default=True, help="Probability of a random answer.")
 @click.option("--model", "model_name", help="Network that answers, instead of --accuracy.")
+@click.option(
+    "--scale", "known", type=(_path, str), metavar="TABLE LAYER",
+    help="Triads and quadruples: scale of the listeners, of a layer in a table of `distortions scale`; default: a straight line.",
+)  # fmt: skip
+@click.option(
+    "--sigma", type=options.Number(0), default=None, help="Triads and quadruples: noise of the decisions; default: 0.2."
+)
 @options.device
 @serving.rehearsed
 def rehearse(
-    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str,
-    **asked: Any,
+    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None,
+    known: tuple[Path, str] | None, sigma: float | None, device: str, **asked: Any,
 ) -> None:  # fmt: skip
     """Let simulated listeners take EXPERIMENT concurrently, and compare confirmed answers with those on disk."""
     read = read_experiment(folder)
-    serving.rehearse_and_report(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
+    if isinstance(read.design, ScalingDesign):
+        refuse_options({"--accuracy": bool(accuracy), "--model": model_name is not None}, "in which answers are right or wrong")
+        reply = reply_to_pairs(read, known, 0.2 if sigma is None else sigma, guesses)
+    else:
+        refuse_options({"--scale": known is not None, "--sigma": sigma is not None}, "with triads or quadruples")
+        reply = _reply(read, accuracy, guesses, model_name, device)
+    serving.rehearse_and_report(read, out, reply, listeners=listeners, **asked)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:

@@ -35,7 +35,7 @@ from audiometamer.psychophysics.tasks import (
 __all__ = [
     "AdaptiveTrial", "DECISION_MODELS", "DECISION_RULES", "DEFAULT_TARGET", "DecisionModel", "DifferenceScale",
     "InterleavedTrial", "Interleaving", "LevelSpacing", "NextTrial", "ProbitScale", "Procedure", "PsychometricFunction",
-    "QuestPlus", "Staircase", "ThresholdEstimate", "all_quadruples", "all_triads", "d_prime", "decision_model_for", "difference_matrix",
-    "fit_difference_scale", "fit_difference_scale_glm", "fit_difference_scale_least_squares", "fit_psychometric",
-    "proportion_correct", "psi", "simulate_answers", "spaced_levels", "weighted_staircase",
+    "QuestPlus", "Staircase", "ThresholdEstimate", "all_quadruples", "all_triads", "d_prime", "decision_model_for",
+    "difference_matrix", "fit_difference_scale", "fit_difference_scale_glm", "fit_difference_scale_least_squares",
+    "fit_psychometric", "proportion_correct", "psi", "simulate_answers", "spaced_levels", "weighted_staircase",
 ]  # fmt: skip
