@@ -121,6 +121,8 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         RMS of the clips. Default: the models' own.
     batch_size : int, optional
         Number of signals made together. Default: as many as there is memory for; see `audiometamer.synthesize`.
+    captured : bool
+        Whether steps are captured; see there. Default False.
     """
 
     output: str
@@ -133,6 +135,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     exact: bool | None = None
     level: Annotated[float, Meta(gt=0, le=1)] | None = None
     batch_size: Count | None = None
+    captured: bool = False
 
     def problems(self) -> Iterator[Problem]:
         """Its faults, independent of the disk."""
