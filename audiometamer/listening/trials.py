@@ -1,7 +1,7 @@
 """Trials, the lists of listeners, and the key to their sounds."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -9,7 +9,7 @@ from audiometamer.io.draws import Draws, read_key
 
 TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
 ARRANGEMENTS = {"abx": 4, "odd-one-out": 6, "triads": 2, "quadruples": 4}
-PATH = "path"  # the condition of trials that compare sounds along a path
+PATH: Final = "path"  # the condition of trials that compare sounds along a path
 
 
 def interval_order(kind: str, arrangement: int) -> tuple[list[int], str]:

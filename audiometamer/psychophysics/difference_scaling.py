@@ -319,6 +319,8 @@ class _Problem:
             bounds=[(0.0, None)] * n if monotone else None, options={"ftol": _TOLERANCE, "maxiter": _STEPS},
         )  # fmt: skip
         beta = to_beta @ found.x
+        if not how.prior and not self.contradicted(beta):  # any smaller σ fits better
+            beta = beta / beta[-1] / sigma_bounds[0]
         sigma = float(np.clip(1 / beta[-1], *sigma_bounds))
         near = [
             name for name, bound in zip(("lower", "upper"), sigma_bounds, strict=True) if math.isclose(sigma, bound, rel_tol=1e-4)

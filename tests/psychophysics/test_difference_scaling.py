@@ -96,6 +96,12 @@ def test_a_perfectly_consistent_listener_has_the_least_sigma(monotone):
         fit_difference_scale_glm(trials, answers)
 
 
+def test_few_answers_that_many_sigmas_fit_have_the_least_of_them():
+    trials = all_triads(5)
+    with pytest.warns(AudioMetamerWarning, match=r"sigma is at its lower bound, 0\.01"):
+        assert fit_difference_scale(trials, simulate_answers(np.linspace(0, 1, 5) ** 2, 0, trials)).at_bound == "lower"
+
+
 def test_answers_against_every_scale_have_the_largest_sigma():
     trials = all_quadruples(5)
     answers = np.tile([True, False], (len(trials), 3))

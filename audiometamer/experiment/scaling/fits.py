@@ -15,7 +15,7 @@ from audiometamer.experiment.scaling.trials import later_pair_larger
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.tables import TrialRow
 from audiometamer.psychophysics import DifferenceScale, difference_matrix, fit_difference_scale, simulate_answers
-from audiometamer.psychophysics.difference_scaling import Indices
+from audiometamer.psychophysics.difference_scaling import SIGMA_BOUNDS, Indices
 from audiometamer.psychophysics.levels import Values
 
 
@@ -243,7 +243,7 @@ def explained(scale: Values, answers: PairAnswers) -> tuple[float, float]:
     delta = difference_matrix(answers.numbers, len(scale)) @ scale
     signed = np.where(answers.later, delta, -delta)
     found = minimize_scalar(
-        lambda log_sigma: -log_ndtr(signed / np.exp(log_sigma)).mean(), bounds=np.log([0.01, 10]), method="bounded"
+        lambda log_sigma: -log_ndtr(signed / np.exp(log_sigma)).mean(), bounds=np.log(SIGMA_BOUNDS), method="bounded"
     )
     agree = np.where(np.isclose(signed, 0), 0.5, signed > 0)
     return float(1 - found.fun / np.log(2)), float(agree.mean())

@@ -78,7 +78,7 @@ def _positions_by_file(folder: Path) -> dict[str, float]:
     table = folder / SCALE
     if not table.is_file():
         return {}
-    found = {}
+    found: dict[str, float] = {}
     for row in read_table(table, required=("file", "position")):
         try:
             found.setdefault(row["file"], float(row["position"]))

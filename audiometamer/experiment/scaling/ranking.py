@@ -117,22 +117,23 @@ def rank_models(
             resampled=pooled.resampled if len(pooled.resampled) else None,
         )  # fmt: skip
         low, high = match.interval or (None, None)
-        models.append(
-            RankedScale(
-                rank=rank, model=predicted[k].model, layer=predicted[k].layer, **_mean(means, k), agreement=float(agreement[k]),
-                score=match.score, area=match.area, score_low=low, score_high=high,
-                **({f"behind{end}": value for end, value in zip(("", "_low", "_high"), _mean(behind, k).values(), strict=True)}
-                   if behind is not None and rank > 1 else {}),
-            )
-        )  # fmt: skip
-    ceiling = [
-        RankedScale(rank=None, model="listeners", layer=name, **_mean(means, k), agreement=float(agreement[k]))
-        for k, name in enumerate(ceilings, start=n)
-    ]
-    return Ranking(models, ceiling)
+        row = _row(predicted[k].model, predicted[k].layer, means, agreement, k)
+        row = msgspec.structs.replace(row, rank=rank, score=match.score, area=match.area, score_low=low, score_high=high)
+        if behind is not None and rank > 1:
+            ends = {"behind_low": _finite(behind.low[k]), "behind_high": _finite(behind.high[k])}
+            row = msgspec.structs.replace(row, behind=float(behind.value[k]), **ends)
+        models.append(row)
+    return Ranking(models, [_row("listeners", name, means, agreement, k) for k, name in enumerate(ceilings, start=n)])
 
 
-def _mean(means: ListenerMeans, k: int) -> dict[str, float | None]:
-    """A mean with its interval, None where there is none."""
-    ends = {"low": float(means.low[k]), "high": float(means.high[k])}
-    return {"bits": float(means.value[k])} | {name: value if np.isfinite(value) else None for name, value in ends.items()}
+def _row(model: str, layer: str, means: ListenerMeans, agreement: Values, k: int) -> RankedScale:
+    """A row without rank and score."""
+    return RankedScale(
+        rank=None, model=model, layer=layer, bits=float(means.value[k]), low=_finite(means.low[k]), high=_finite(means.high[k]),
+        agreement=float(agreement[k]),
+    )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    """None in place of NaN."""
+    return float(value) if np.isfinite(value) else None
