@@ -4,6 +4,7 @@ from audiometamer.ears.audiograms import Audiogram, find_audiogram, flat, read_a
 from audiometamer.ears.ear import Ear
 from audiometamer.ears.mel import MelSpectrogram
 from audiometamer.ears.msbg import MSBG
+from audiometamer.ears.names import make_ear
 from audiometamer.ears.registry import make_front_end
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MelSpectrogram",
     "find_audiogram",
     "flat",
+    "make_ear",
     "make_front_end",
     "read_audiogram",
     "standard",

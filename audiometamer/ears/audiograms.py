@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ STANDARD: dict[str, tuple[float, ...]] = {
 }
 
 _SIDES = ("left", "right")
+_NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
+_WRITTEN_OUT = re.compile(rf"{_NUMBER}={_NUMBER}(?:,{_NUMBER}={_NUMBER})*")
 _LOWEST, _HIGHEST = -20.0, 130.0  # dB HL, of audiometers with room to spare
 _SUSPICIOUS_DROP = 25.0  # dB below both neighbours: no audiogram does that
 
@@ -202,13 +205,28 @@ def _number(path: Path, row: TableRow, column: str) -> float:
 
 
 def find_audiogram(name: str) -> dict[str, Audiogram]:
-    """The audiograms of both ears by the name of a standard shape, ``flat40``, or the path of a file."""
+    """The audiograms of both ears by name.
+
+    Parameters
+    ----------
+    name : str
+        A standard shape, ``flat40``, ``250=10,1000=20,4000=60`` (dB HL at frequencies in Hz), or the path of a file.
+
+    Returns
+    -------
+    dict of str to Audiogram
+        ``left`` and ``right``; see `read_audiogram`.
+    """
     if name.lower() == "normal" or name.upper() in STANDARD:
         return dict.fromkeys(_SIDES, standard(name))
     if name.lower().startswith("flat") and name[4:].isdecimal():
         return dict.fromkeys(_SIDES, flat(float(name[4:])))
     if Path(name).suffix.lower() in (".toml", ".csv", ".tsv"):
         return read_audiogram(name)
+    if _WRITTEN_OUT.fullmatch(name):
+        pairs = [pair.split("=") for pair in name.split(",")]
+        written = Audiogram([float(f) for f, _ in pairs], [float(loss) for _, loss in pairs], name=name)
+        return dict.fromkeys(_SIDES, written)
     raise AudioMetamerError(
         f"there is no audiogram {name!r}; give normal, {', '.join(STANDARD)}, flat40 (dB HL at all frequencies), or a .toml or "
         ".csv file"

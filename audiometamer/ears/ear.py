@@ -100,3 +100,7 @@ class Ear(nn.Module):
     def level(self, sound: Tensor) -> Tensor:
         """Levels of sounds [shape=(..., samples)] in dB SPL, by their RMS; −inf for silence."""
         return 20 * sound.square().mean(-1).sqrt().log10() + self.full_scale
+
+    def __getstate__(self) -> dict[str, object]:
+        """Everything but the filters, which copies make again."""
+        return self.__dict__ | {"_designs": {}}

@@ -206,7 +206,8 @@ def active_gain(sounds: Tensor, sample_rate: float) -> Tensor:
     active = frames.detach() + threshold * 1e-3 >= threshold
     count = active.sum(-1, keepdim=True)
     loud = (frames * active).sum(-1, keepdim=True) / count.clamp(min=1)
-    return torch.where(count > 0, (power / torch.where(count > 0, loud, torch.ones_like(loud))).sqrt(), torch.ones_like(power))
+    one = torch.ones_like(power)
+    return torch.where(count > 0, power / torch.where(count > 0, loud, one), one).sqrt()
 
 
 def _evening(response: np.ndarray) -> np.ndarray:

@@ -51,7 +51,9 @@ class Bank:
         top, bottom = _sections(centers, self.broadening * erb(centers))
         gammatones = digital_response(top, bottom, frequencies, RATE) ** _ORDER
         for channel in range(self.first_highpass, len(centers)):
-            gammatones[channel] *= digital_response(*_highpass(top[channel], bottom[channel], centers[channel]), frequencies, RATE)
+            gammatones[channel] *= digital_response(
+                *_highpass(top[channel], bottom[channel], centers[channel]), frequencies, RATE
+            )
         advance = np.exp(2j * np.pi * frequencies * np.array(self.delays)[:, None] / RATE)
         return gammatones * advance
 

@@ -49,8 +49,7 @@ def _roex_filters(lower: float, upper: float, n_bins: int, sample_rate: float) -
     index = np.arange(n_bins)
     hz = index * sample_rate / (2 * n_bins)
     erb = 24.7 * (0.00437 * hz + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.abs(index[:, None] - index) / index[:, None]
+    distance = np.abs(index[:, None] - index) / np.maximum(index, 1)[:, None]
     broadening = np.where(index < index[:, None], lower, upper)
     pg = distance * (4 * hz / erb)[:, None] / broadening
     filters = (1 + pg) * np.exp(-pg) / (erb * (lower + upper) / (2 * 24.7))[:, None]
