@@ -8,17 +8,20 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.experiment_analysis import analyse, power
+from audiometamer.cli.experiment_ranking import rank
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
+from audiometamer.experiment.comparisons.design import ComparisonDesign, is_comparison_design
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.reading import experiment_with, read_experiment
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
+from audiometamer.listening.design import CommonDesign
 from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
@@ -36,7 +39,7 @@ _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
     headings={
         "Prepare": ("power", "sentences", "build", "rehearse"),
         "Run": ("serve", "links", "release", "pack", "collect"),
-        "Analyse": ("export", "analyse"),
+        "Analyse": ("export", "analyse", "rank"),
     },
 )  # fmt: skip
 def experiment() -> None:
@@ -45,6 +48,7 @@ def experiment() -> None:
 
 experiment.add_command(analyse)
 experiment.add_command(power)
+experiment.add_command(rank)
 
 
 @experiment.command()
@@ -54,6 +58,9 @@ experiment.add_command(power)
 @options.out("experiment")
 def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
     """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them."""
+    if is_comparison_design(design):
+        _build_comparison(stimulus_set, design, key, out)
+        return
     built = build_folder(stimulus_set, design, out, key=key)
     _print_conditions(built)
     click.echo(
@@ -65,7 +72,25 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.available.missing})
         click.echo(f"{len(built.available.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    serving.print_open_ends(built.requested, out)
+    _print_files(built.requested, out)
+
+
+def _build_comparison(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
+    """Build a test of sounds that tell models apart."""
+    from audiometamer.experiment.comparisons.build import build_comparison
+
+    built = build_comparison(stimulus_set, design, out, key=key)
+    table = plain_table("kind", "made for", numbers=["sounds or pairs"])
+    for (kind, of), number in built.counts.items():
+        table.add_row(kind, of.replace("|", ", "), str(number))
+    print_table(table)
+    click.echo(f"{built.design.listeners} listeners, {built.trials} main trials each: {out}")
+    _print_files(built.design, out)
+
+
+def _print_files(design: CommonDesign, out: Path) -> None:
+    """Print what a design leaves open, and which files are for the experimenter alone."""
+    serving.print_open_ends(design, out)
     keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
     click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
 
@@ -206,16 +231,36 @@ def collect(
     help="Proportion correct: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95, headphones=1; may be given several times.",
 )  # fmt: skip
 @click.option("--guesses", type=options.Number(0, 1), default=0.02, show_default=True, help="Probability of a random answer.")
-@click.option("--model", "model_name", help="Network that answers, instead of --accuracy.")
+@click.option(
+    "--model", "model_name",
+    help="Network that answers, instead of --accuracy; where sounds tell models apart, one of these: MODEL:LAYER, or MODEL.",
+)  # fmt: skip
+@click.option(
+    "--noise", type=options.Number(0), default=0.5, show_default=True, help="Decision noise of the model, in that case."
+)
 @options.device
 @serving.rehearsed
 def rehearse(
-    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str,
-    **asked: Any,
+    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None, noise: float,
+    device: str, **asked: Any,
 ) -> None:  # fmt: skip
     """Let simulated listeners take EXPERIMENT concurrently, and compare confirmed answers with those on disk."""
     read = read_experiment(folder)
-    serving.rehearse_and_report(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
+    if isinstance(read.design, ComparisonDesign):
+        reply: Responder = _model_listener(read, model_name, noise)
+    else:
+        reply = _reply(read, accuracy, guesses, model_name, device)
+    serving.rehearse_and_report(read, out, reply, listeners=listeners, **asked)
+
+
+def _model_listener(read: Experiment, representation: str | None, noise: float) -> Responder:
+    """A model that answers about sounds that tell models apart."""
+    from audiometamer.experiment.comparisons.listeners import ModelListener
+    from audiometamer.experiment.comparisons.stimuli import read_table_of_compared
+
+    compared = read_table_of_compared(read.folder)
+    known = next(iter(compared.values())).representations
+    return ModelListener(read.key, compared, representation or known[0], noise)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:

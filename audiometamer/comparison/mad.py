@@ -122,7 +122,11 @@ def mad_competition(
 
 
 def mad_bounds(
-    original: Tensor, *, noise_db: float, sample_rate: int | None, rms: float | None = None,
+    original: Tensor,
+    *,
+    noise_db: float,
+    sample_rate: int | None,
+    rms: float | None = None,
     band: tuple[float, float] | None = None,
 ) -> BoundedSound:
     """Bounds of a competition: in full scale, within a band, and no louder than an RMS.

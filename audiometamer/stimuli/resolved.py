@@ -16,9 +16,7 @@ from audiometamer.stimuli.plan import LoadedPlan, LocatedPlan, PlannedModel, mod
 from audiometamer.stimuli.sources import PlannedClip, own_cells
 
 
-def write_resolved_plan(
-    plan: LocatedPlan[Any], chosen: Sequence[PlannedClip], layers: Sequence[list[str]]
-) -> Path | None:
+def write_resolved_plan(plan: LocatedPlan[Any], chosen: Sequence[PlannedClip], layers: Sequence[list[str]]) -> Path | None:
     """Write a plan into its set with everything that it left open filled in, and a table of its clips, with all columns.
 
     The first plan of a set is ``plan.toml`` with ``clips.csv``; each later one that differs is ``plan-2.toml`` and so on.

@@ -113,7 +113,12 @@ def _remove_leftovers(stimulus_set: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write(stimulus_set: Path, rows: Sequence[IndexRow] | Sequence[ComparisonRow], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
+def _write(
+    stimulus_set: Path,
+    rows: Sequence[IndexRow] | Sequence[ComparisonRow],
+    about: Mapping[str, Mapping[str, str]],
+    name: str | None = None,
+) -> None:
     clips = (*(row.clip for row in rows), *natural_clips(stimulus_set))
     used = {clip: about.get(clip, {}) for clip in dict.fromkeys(clips) if clip}
     rights = [{"clip": clip, **{right: columns.get(right) or UNKNOWN for right in RIGHTS}} for clip, columns in used.items()]
@@ -133,9 +138,7 @@ def _write(stimulus_set: Path, rows: Sequence[IndexRow] | Sequence[ComparisonRow
     write_manifest(stimulus_set)
 
 
-def _readme(
-    title: str, rows: Sequence[IndexRow] | Sequence[ComparisonRow], rights: Sequence[Mapping[str, str]]
-) -> str:
+def _readme(title: str, rows: Sequence[IndexRow] | Sequence[ComparisonRow], rights: Sequence[Mapping[str, str]]) -> str:
     metamers = [row for row in rows if isinstance(row, IndexRow)]
     if metamers:
         return readme(title, metamers, rights)

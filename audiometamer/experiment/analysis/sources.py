@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.chance import Chance, chance_level
 from audiometamer.experiment.analysis.recognition import NetworkRecognition, read_recognised, recognised_in
 from audiometamer.experiment.design import Design
@@ -57,7 +58,11 @@ class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
             recognised = None if self.key is None else read_recognised(self.key)
             return AnalysisSources(trials, listeners, persons, recognised, beside=beside)
         experiment = read_experiment(self.folder)
-        assert isinstance(experiment.design, Design)
+        if not isinstance(experiment.design, Design):
+            raise AudioMetamerError(
+                f"{self.folder} is of sounds that tell models apart, to which no answer is right; `audiometamer experiment rank` "
+                "analyses it"
+            )
         same = experiment.design.answers.same
         recognised = recognised_in(experiment.key, same=same) if self.key is None else read_recognised(self.key, same=same)
         return AnalysisSources(trials, listeners, persons, recognised, experiment.design, chance_level(experiment), beside)

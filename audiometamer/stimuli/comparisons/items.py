@@ -15,9 +15,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.hashes import sha256_of
 from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
+from audiometamer.stimuli.comparison_records import folder_of, key_of
 from audiometamer.stimuli.comparisons.making import FLOAT64, Task
 from audiometamer.stimuli.comparisons.plan import PAIRED, Comparison, ComparisonPlan, rivals, settings_of
-from audiometamer.stimuli.comparison_records import folder_of, key_of
 from audiometamer.stimuli.plan import LocatedPlan
 from audiometamer.stimuli.sources import PlannedClip, find_sources, keep_known_names
 

@@ -155,7 +155,7 @@ def _distorted(task: Task, distortions: dict[str, Tensor]) -> list[MadeSound]:
 def _at_level(task: Task, distortions: dict[str, Tensor], level: float) -> list[MadeSound]:
     signal = task.signal
     return [
-        MadeSound(f"{end}_{level:g}dB", f"{level:g} dB", signal + at_level(change.to(signal), signal, level), level=level)
+        MadeSound(f"{end}_{level:g}dB", f"at {level:g} dB", signal + at_level(change.to(signal), signal, level), level=level)
         for end, change in distortions.items()
     ]
 

@@ -28,10 +28,10 @@ from audiometamer.jobs.queue import ClaimedItem, Maker, Queue, run_queue
 from audiometamer.jobs.workers import Interruption
 from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD
 from audiometamer.metamers.results import PlannedRow
+from audiometamer.stimuli.comparison_records import ORIGINAL, ComparisonRecord, read_comparison, write_record
 from audiometamer.stimuli.comparisons.items import ComparisonExpansion, ComparisonItem, OpenedModels, PlanOfComparisons
 from audiometamer.stimuli.comparisons.making import make_sounds
 from audiometamer.stimuli.comparisons.plan import settings_of
-from audiometamer.stimuli.comparison_records import ORIGINAL, ComparisonRecord, read_comparison, write_record
 from audiometamer.stimuli.comparisons.scoring import scored, write_as_heard
 from audiometamer.stimuli.layout import CLAIMS, COMPARISONS, ERROR, Failure, is_complete, read_failure
 from audiometamer.stimuli.resolved import write_resolved_plan

@@ -13,9 +13,9 @@ from audiometamer.comparison.controversial import LEAST_SCORE
 from audiometamer.comparison.presented import STEPS, as_16_bits, as_heard
 from audiometamer.comparison.scores import hard_score, task_with, with_words_first
 from audiometamer.models.model import Model
+from audiometamer.stimuli.comparison_records import SoundRecord
 from audiometamer.stimuli.comparisons.items import OpenedModels
 from audiometamer.stimuli.comparisons.making import MadeSound, Task, search_of
-from audiometamer.stimuli.comparison_records import SoundRecord
 
 _MOST_DRIFT = 0.01  # of a held distance
 _LESS_DB = 1.0  # of a metamer's SNR, for its 16 bits
