@@ -225,7 +225,8 @@ class _Rivals:
             yield [
                 ControversialSound(
                     self.models[0].name, self.models[1].name, *self.pairs[row], sounds[k], written[k],
-                    float(found_scores[k]), float(scores[k]), hears[0][k], hears[1][k], bool(scores[k] >= self.search.least_score),
+                    float(found_scores[k]), float(scores[k]), hears[0][k], hears[1][k],
+                    bool(scores[k] >= self.search.least_score),
                 )
                 for k, row in enumerate(rows)
             ]  # fmt: skip

@@ -77,7 +77,7 @@ class ModelListener:
         return one.first[k], one.second[k]
 
     def __call__(
-        self, stimulus: str, options: Sequence[str], generator: np.random.Generator
+        self, stimulus: str, _options: Sequence[str], generator: np.random.Generator
     ) -> tuple[str, float] | tuple[str, float, float | None]:
         if not isinstance(self.key[stimulus].condition, ConditionKey):
             return self.key[stimulus].answer, _MILLISECONDS

@@ -84,8 +84,8 @@ def rank_models(
     Choices between two sounds are predicted by σ(β Δ), where Δ is the difference of a model's distances and β ≥ 0 is fitted to
     the other items (ten-fold cross-validation); the score is the mean log likelihood in bits, above that of a coin. Ratings of
     words are compared by Pearson's correlation of each listener's ratings of either word with the model's probabilities, averaged
-    over listeners, as in Golan et al. (2020); the rating of a word is (1 + 2c) / 3 if it was chosen with confidence c from 0 to 1,
-    and (1 − c) / 3 if it was not.
+    over listeners, as in Golan et al. (2020). The rating of a word is (1 + 2c) / 3 if it was chosen with confidence c from 0 to
+    1, and (1 − c) / 3 if it was not.
 
     The lower noise ceiling is the score of the other listeners as a model of each, the upper that of all of them (Nili et al.
     2014, PLOS Computational Biology 10, e1003553). Intervals are percentiles of a bootstrap over sounds, all of an item together,

@@ -109,8 +109,8 @@ def _heard_words(folder: str, record: ComparisonRecord, design: ComparisonDesign
     words = tuple(record.words)
     for sound in _playable(record, design):
         yield Compared(
-            record.key, record.kind, SEPARATOR.join(record.of), SEPARATOR.join(words), sound.contrast, f"{record.key} {sound.file}",
-            (f"{folder}/{sound.file}",), words, tuple(record.representations), tuple(sound.first_scores),
+            record.key, record.kind, SEPARATOR.join(record.of), SEPARATOR.join(words), sound.contrast,
+            f"{record.key} {sound.file}", (f"{folder}/{sound.file}",), words, tuple(record.representations), tuple(sound.first_scores),
             tuple(sound.second_scores), seed=record.seed,
         ), None  # fmt: skip
 

@@ -24,6 +24,7 @@ from audiometamer.models.model import Model
 from audiometamer.signals.audio import Clip
 from audiometamer.stimuli.comparisons.plan import Comparison, Kind
 
+_WHOLE = 0.94  # of the lower Nyquist frequency: below the roll-off of `resample_by_fourier`
 CONTROVERSIAL_LEVEL = 0.1  # RMS, where the plan names none
 FLOAT64: tuple[Kind, ...] = ("eigendistortions", "finite", "principal")  # kinds that need small eigenvalues
 Place = tuple[Model, str]  # a model, and a layer of it
@@ -105,6 +106,13 @@ class Task:
             one.space or "all", self.signal, sample_rate=self.model.sample_rate, band=one.band, bands=one.bands or 30
         )
 
+    @property
+    def band(self) -> tuple[float, float] | None:
+        """The band of the sounds; where they are resampled for their files, it ends where that attenuates nothing."""
+        assert self.model.sample_rate is not None
+        whole = None if self.model.sample_rate == self.rate else (0.0, _WHOLE * min(self.model.sample_rate, self.rate) / 2)
+        return self.comparison.band or whole
+
     def steps(self, default: int) -> int:
         """Steps of the search."""
         return self.comparison.steps or default
@@ -163,7 +171,7 @@ def _at_level(task: Task, distortions: dict[str, Tensor], level: float) -> list[
 def _mad(task: Task) -> list[MadeSound]:
     first, second = (layer_representation(model, layer) for model, layer in task.places)
     noise = -20.0 if task.comparison.noise is None else task.comparison.noise
-    domain = mad_bounds(task.signal, noise_db=noise, sample_rate=task.model.sample_rate, band=task.comparison.band)
+    domain = mad_bounds(task.signal, noise_db=noise, sample_rate=task.model.sample_rate, band=task.band)
     found = mad_competition(
         task.signal, first, second, noise_db=noise, domain=domain, steps=task.steps(200), seed=task.seed
     )  # fmt: skip
