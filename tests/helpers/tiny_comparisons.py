@@ -46,7 +46,9 @@ class TwoLayers(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        tuning = torch.exp(-0.5 * ((torch.arange(SAMPLES // 2 + 1) - 5 - 9 * seed) / 6.0) ** 2)  # each model hears other frequencies
+        tuning = torch.exp(
+            -0.5 * ((torch.arange(SAMPLES // 2 + 1) - 5 - 9 * seed) / 6.0) ** 2
+        )  # each model hears other frequencies
         noise = torch.randn(40, SAMPLES, generator=generator)
         self.inner, self.hidden, self.read_out = nn.Linear(SAMPLES, 40), nn.Softplus(), nn.Linear(40, len(WORDS))
         self.inner.weight = nn.Parameter(torch.fft.irfft(torch.fft.rfft(noise) * tuning) * 2)

@@ -106,13 +106,17 @@ def _playable(record: ComparisonRecord, design: ComparisonDesign) -> list[SoundR
 
 
 def _heard_words(folder: str, record: ComparisonRecord, design: ComparisonDesign) -> Iterator[tuple[Compared, None]]:
-    words = tuple(record.words)
+    words, of = tuple(record.words), SEPARATOR.join(record.of)
     for sound in _playable(record, design):
-        yield Compared(
-            record.key, record.kind, SEPARATOR.join(record.of), SEPARATOR.join(words), sound.contrast,
-            f"{record.key} {sound.file}", (f"{folder}/{sound.file}",), words, tuple(record.representations), tuple(sound.first_scores),
-            tuple(sound.second_scores), seed=record.seed,
-        ), None  # fmt: skip
+        file, pair = f"{folder}/{sound.file}", f"{record.key} {sound.file}"
+        scores = tuple(sound.first_scores), tuple(sound.second_scores)
+        yield (
+            Compared(
+                record.key, record.kind, of, SEPARATOR.join(words), sound.contrast, pair, (file,), words,
+                tuple(record.representations), *scores, seed=record.seed,
+            ),
+            None,
+        )  # fmt: skip
 
 
 def _pairs(folder: str, record: ComparisonRecord, design: ComparisonDesign) -> Iterator[tuple[Compared, Compared]]:
