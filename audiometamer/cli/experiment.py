@@ -8,7 +8,8 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.experiment_analysis import analyse, power
-from audiometamer.cli.experiment_ranking import rank
+from audiometamer.cli.experiment_ranking import build_compared, rank, reply_as_model
+from audiometamer.cli.experiment_scaling import build_pairs, refuse_options, reply_to_pairs, scale
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
@@ -18,10 +19,10 @@ from audiometamer.experiment.comparisons.design import ComparisonDesign, is_comp
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.reading import experiment_with, read_experiment
+from audiometamer.experiment.scaling.design import ScalingDesign, is_scaling_design
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
-from audiometamer.listening.design import CommonDesign
 from audiometamer.listening.export import write_tables
 from audiometamer.listening.folder import Experiment, read_lists
 from audiometamer.listening.identity import identity
@@ -39,7 +40,7 @@ _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
     headings={
         "Prepare": ("power", "sentences", "build", "rehearse"),
         "Run": ("serve", "links", "release", "pack", "collect"),
-        "Analyse": ("export", "analyse", "rank"),
+        "Analyse": ("export", "analyse", "rank", "scale"),
     },
 )  # fmt: skip
 def experiment() -> None:
@@ -49,6 +50,7 @@ def experiment() -> None:
 experiment.add_command(analyse)
 experiment.add_command(power)
 experiment.add_command(rank)
+experiment.add_command(scale)
 
 
 @experiment.command()
@@ -57,9 +59,15 @@ experiment.add_command(rank)
 @serving.names_key
 @options.out("experiment")
 def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
-    """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them."""
+    """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them.
+
+    SET is a stimulus set; for triads and quadruples, a folder with the sounds of a path.
+    """
     if is_comparison_design(design):
-        _build_comparison(stimulus_set, design, key, out)
+        build_compared(stimulus_set, design, key, out)
+        return
+    if is_scaling_design(design):
+        build_pairs(stimulus_set, design, key, out)
         return
     built = build_folder(stimulus_set, design, out, key=key)
     _print_conditions(built)
@@ -72,27 +80,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.available.missing})
         click.echo(f"{len(built.available.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    _print_files(built.requested, out)
-
-
-def _build_comparison(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
-    """Build a test of sounds that tell models apart."""
-    from audiometamer.experiment.comparisons.build import build_comparison
-
-    built = build_comparison(stimulus_set, design, out, key=key)
-    table = plain_table("kind", "made for", numbers=["sounds or pairs"])
-    for (kind, of), number in built.counts.items():
-        table.add_row(kind, of.replace("|", ", "), str(number))
-    print_table(table)
-    click.echo(f"{built.design.listeners} listeners, {built.trials} main trials each: {out}")
-    _print_files(built.design, out)
-
-
-def _print_files(design: CommonDesign, out: Path) -> None:
-    """Print what a design leaves open, and which files are for the experimenter alone."""
-    serving.print_open_ends(design, out)
-    keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
-    click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
+    serving.print_files(built.requested, out)
 
 
 def _print_conditions(built: BuiltExperiment) -> None:
@@ -236,31 +224,37 @@ def collect(
     help="Network that answers, instead of --accuracy; where sounds tell models apart, one of these: MODEL:LAYER, or MODEL.",
 )  # fmt: skip
 @click.option(
-    "--noise", type=options.Number(0), default=0.5, show_default=True, help="Decision noise of the model, in that case."
+    "--noise", type=options.Number(0), default=None, help="Where sounds tell models apart: noise of the decisions; default: 0.5."
+)
+@click.option(
+    "--scale", "known", type=(_path, str), metavar="TABLE LAYER",
+    help="Triads and quadruples: scale of the listeners, of a layer in a table of `distortions scale`; default: a straight line.",
+)  # fmt: skip
+@click.option(
+    "--sigma", type=options.Number(0), default=None, help="Triads and quadruples: noise of the decisions; default: 0.2."
 )
 @options.device
 @serving.rehearsed
 def rehearse(
-    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None, noise: float,
-    device: str, **asked: Any,
+    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None,
+    noise: float | None, known: tuple[Path, str] | None, sigma: float | None, device: str, **asked: Any,
 ) -> None:  # fmt: skip
     """Let simulated listeners take EXPERIMENT concurrently, and compare confirmed answers with those on disk."""
     read = read_experiment(folder)
-    if isinstance(read.design, ComparisonDesign):
-        reply: Responder = _model_listener(read, model_name, noise)
+    of_pairs, of_models = {"--scale": known is not None, "--sigma": sigma is not None}, {"--noise": noise is not None}
+    of_words = {"--accuracy": bool(accuracy)}
+    if isinstance(read.design, ScalingDesign):
+        right = of_words | {"--model": model_name is not None}
+        refuse_options(right | of_models, "in which answers are right or wrong")
+        reply = reply_to_pairs(read, known, 0.2 if sigma is None else sigma, guesses)
+    elif isinstance(read.design, ComparisonDesign):
+        refuse_options(of_words | of_pairs, "in which sounds do not tell models apart")
+        reply = reply_as_model(read, model_name, 0.5 if noise is None else noise)
     else:
+        refuse_options(of_pairs, "with triads or quadruples")
+        refuse_options(of_models, "of sounds that tell models apart")
         reply = _reply(read, accuracy, guesses, model_name, device)
     serving.rehearse_and_report(read, out, reply, listeners=listeners, **asked)
-
-
-def _model_listener(read: Experiment, representation: str | None, noise: float) -> Responder:
-    """A model that answers about sounds that tell models apart."""
-    from audiometamer.experiment.comparisons.listeners import ModelListener
-    from audiometamer.experiment.comparisons.stimuli import read_table_of_compared
-
-    compared = read_table_of_compared(read.folder)
-    known = next(iter(compared.values())).representations
-    return ModelListener(read.key, compared, representation or known[0], noise)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:

@@ -1,15 +1,41 @@
-"""``audiometamer experiment rank``: which model predicts listeners' answers best."""
+"""``audiometamer experiment rank``, and what `build` and `rehearse` do for sounds that tell models apart."""
 
 from pathlib import Path
 
 import click
 
-from audiometamer.cli import options
+from audiometamer.cli import options, serving
 from audiometamer.cli.printing import plain_table, print_table
+from audiometamer.errors import pluralize
 from audiometamer.experiment.comparisons.ranking import Interval, Ranking
 from audiometamer.io.names import as_output_folder
+from audiometamer.listening.folder import Experiment
+from audiometamer.listening.responders import Responder
 
 _path = click.Path(path_type=Path)
+
+
+def build_compared(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
+    """Build a test of sounds that tell models apart, and print what it has."""
+    from audiometamer.experiment.comparisons.build import build_comparison
+
+    built = build_comparison(stimulus_set, design, out, key=key)
+    table = plain_table("kind", "made for", numbers=["sounds or pairs"])
+    for (kind, of), number in built.counts.items():
+        table.add_row(kind, of.replace("|", ", "), str(number))
+    print_table(table)
+    click.echo(f"{pluralize(built.design.listeners, 'listener')}, {built.trials} main trials each: {out}")
+    serving.print_files(built.design, out)
+
+
+def reply_as_model(read: Experiment, representation: str | None, noise: float) -> Responder:
+    """A model that answers about sounds that tell models apart; default: the first of them."""
+    from audiometamer.experiment.comparisons.listeners import ModelListener
+    from audiometamer.experiment.comparisons.stimuli import read_table_of_compared
+
+    compared = read_table_of_compared(read.folder)
+    known = next(iter(compared.values())).representations
+    return ModelListener(read.key, compared, representation or known[0], noise)
 
 
 @click.command()

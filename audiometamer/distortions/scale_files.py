@@ -13,7 +13,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import TableRow, read_table, write_table
 from audiometamer.signals.files import signal_suffix, write_signal
 
-COLUMNS = ("layer", "number", "value", "position", "scale", "length", "step", "file")
+SCALE = "scale.tsv"
+COLUMNS = ("model", "layer", "number", "value", "position", "scale", "length", "step", "file")
 
 
 def write_scales(
@@ -44,7 +45,7 @@ def write_scales(
         write_signal(out / file, sound, sample_rate)
     rows = [
         {
-            "layer": scale.layer, "number": k, "value": values[k], "position": float(scale.positions[k]),
+            "model": scale.model, "layer": scale.layer, "number": k, "value": values[k], "position": float(scale.positions[k]),
             "scale": float(scale.values[k]), "length": f"{scale.length:.6g}",
             "step": f"{scale.steps[k - 1]:.6g}" if k else None, "file": files[k],
         }
@@ -52,8 +53,8 @@ def write_scales(
         for k in range(len(path))
     ]  # fmt: skip
     draw_scales(out / "scale.png", scales)
-    write_table(out / "scale.tsv", COLUMNS, rows)
-    return out / "scale.tsv"
+    write_table(out / SCALE, COLUMNS, rows)
+    return out / SCALE
 
 
 @literal_text()
@@ -96,9 +97,9 @@ def score_tables(measured: Path, predicted: Path) -> dict[str, AreaMatch]:
         If a table cannot be read, a cell is no number, or the positions differ.
     """
     rows = read_table(measured, required=("position", "scale"))
-    positions, scale = _column(rows, "position", measured), _column(rows, "scale", measured)
+    positions, scale = number_column(rows, "position", measured), number_column(rows, "scale", measured)
     names = [name for name in (rows[0] if rows else {}) if name.startswith("resample")]
-    resampled = [_column(rows, name, measured) for name in names] or None
+    resampled = [number_column(rows, name, measured) for name in names] or None
     found: dict[str, list[TableRow]] = {}
     for row in read_table(predicted, required=("layer", "position", "scale")):
         found.setdefault(row["layer"], []).append(row)
@@ -106,17 +107,17 @@ def score_tables(measured: Path, predicted: Path) -> dict[str, AreaMatch]:
         raise AudioMetamerError(f"{predicted if rows else measured} has no rows; a score takes a scale of two or more sounds")
     matches = {}
     for layer, of_layer in found.items():
-        places = _column(of_layer, "position", predicted)
+        places = number_column(of_layer, "position", predicted)
         if len(places) != len(positions) or not np.allclose(places, positions, atol=1e-4):
             raise AudioMetamerError(f"the positions of {layer} in {predicted} are not those in {measured}; give the same sounds")
         matches[layer] = area_matching_score(
-            scale, _column(of_layer, "scale", predicted), positions=positions, resampled=resampled
+            scale, number_column(of_layer, "scale", predicted), positions=positions, resampled=resampled
         )
     return matches
 
 
-def _column(rows: Sequence[TableRow], name: str, path: Path) -> list[float]:
-    """The numbers of a column."""
+def number_column(rows: Sequence[TableRow], name: str, path: Path) -> list[float]:
+    """The numbers of a column of a table at `path`; raises an `AudioMetamerError` if a cell is none."""
     numbers = []
     for row in rows:
         try:

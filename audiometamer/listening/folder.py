@@ -103,7 +103,7 @@ class Experiment:
 
 
 def interval_choices(kind: str) -> list[str]:
-    """The answers where sounds are compared: the interval, from 1, that the last one repeats, or that differs.
+    """The answers where sounds are compared: the interval, or the pair, from 1, that the last repeats, or that differs (more).
 
     Where sounds are compared with an original, intervals are counted after it.
     """

@@ -43,7 +43,7 @@ class PageTask(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    kind : {"typed", "choice", "abx", "odd-one-out"}
+    kind : {"typed", "choice", "abx", "odd-one-out", "triads", "quadruples"}
     of : {"word", "speaker"}
     answers : list of str
         All possible answers.
@@ -51,6 +51,8 @@ class PageTask(msgspec.Struct, frozen=True):
         Number of sounds of one trial, all in one file and of one length; or of images, one below the other.
     gap_seconds : float
         Pause between them.
+    pair_gap_seconds : float
+        Further pause in their middle.
     pictures : bool
         Whether answers have pictures.
     images : Images or None
@@ -68,6 +70,7 @@ class PageTask(msgspec.Struct, frozen=True):
     answers: list[str]
     intervals: int
     gap_seconds: float
+    pair_gap_seconds: float
     pictures: bool
     images: Images | None
     names: dict[str, str]
@@ -152,6 +155,7 @@ def _task(experiment: Experiment) -> PageTask:
         answers=experiment.answers,
         intervals=INTERVALS.get(response.kind, 1),
         gap_seconds=design.gap,
+        pair_gap_seconds=design.pair_gap,
         pictures=response.pictures is not None,
         images=design.image_settings,
         names={answer: response.display_name(answer) for answer in experiment.answers if response.display_name(answer) != answer},

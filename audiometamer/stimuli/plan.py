@@ -16,6 +16,7 @@ from audiometamer.io.toml_problems import Problem
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import places
+from audiometamer.models.heard import SEPARATOR, split_ear, with_ear_beside
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 
@@ -144,6 +145,8 @@ class Plan(CommonPlan, forbid_unknown_fields=True, frozen=True):
         RMS of the clips. Default: the models' own.
     batch_size : int, optional
         Number of signals made together. Default: as many as there is memory for; see `audiometamer.synthesize`.
+    captured : bool
+        Whether steps are captured; see there. Default False.
     """
 
     method: str = "default"
@@ -151,6 +154,7 @@ class Plan(CommonPlan, forbid_unknown_fields=True, frozen=True):
     exact: bool | None = None
     level: Annotated[float, Meta(gt=0, le=1)] | None = None
     batch_size: Count | None = None
+    captured: bool = False
 
     def problems(self) -> Iterator[Problem]:
         """Its faults, independent of the disk."""
@@ -280,6 +284,8 @@ def plans_of(stimulus_set: Path) -> list[LoadedPlan]:
 
 
 def model_reference(path: Path, name: str) -> str:
-    """The name that loads a model named in a file: a model's folder beside the file is named relative to the file."""
+    """The name that loads a model named in a file: its folder, and an ear's audiogram, are named relative to the file."""
+    if (pair := split_ear(name)) is not None:
+        return with_ear_beside(f"{model_reference(path, pair[0])}{SEPARATOR}{pair[1]}", path.parent)
     beside = path.parent / name
     return str(beside) if (beside / "model.toml").is_file() else name

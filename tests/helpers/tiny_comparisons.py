@@ -52,6 +52,7 @@ class TwoLayers(nn.Module):
         noise = torch.randn(40, SAMPLES, generator=generator)
         self.inner, self.hidden, self.read_out = nn.Linear(SAMPLES, 40), nn.Softplus(), nn.Linear(40, len(WORDS))
         self.inner.weight = nn.Parameter(torch.fft.irfft(torch.fft.rfft(noise) * tuning) * 2)
+        self.inner.bias, self.read_out.bias = (nn.Parameter(torch.zeros(size)) for size in (40, len(WORDS)))
         self.read_out.weight = nn.Parameter(torch.randn(len(WORDS), 40, generator=generator))
         self.layers = {"hidden": "hidden", "final": "read_out"}
 

@@ -15,7 +15,9 @@ import { intervals, percent, sentence, sentenceAround, withinSentence } from "./
 
 const WELL = 0.75; // proportion of correct practice trials from which the listener is congratulated
 const NEITHER = "neither"; // the answer that neither word was heard
-const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals, further: Intervals, words: Rated };
+const PLUGINS = {
+  typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals, triads: Intervals, quadruples: Intervals, further: Intervals, words: Rated,
+};
 
 export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const { state, trials, task, headphones } = session;
@@ -135,7 +137,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
       prompt: task.question ?? stimuli.sentence(`prompts.${compared || task.confidence ? task.kind : task.of}`),
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       label: compared ? labelled(labels) : name,
-      ...(compared && { intervals: task.intervals, gap: task.gap_seconds }),
+      ...(compared && { intervals: task.intervals, gap: task.gap_seconds, pause: task.pair_gap_seconds }),
       ...(task.kind === "further" && { original: sentence("intervals.original") }),
     };
   }
