@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from audiometamer.distortions.principal import PrincipalDistortions
     from audiometamer.distortions.scales import PerceptualScale
-    from audiometamer.distortions.spaces import Space
+    from audiometamer.distortions.spaces import Space, SpaceName
     from audiometamer.distortions.study import Study
     from audiometamer.models.model import Model
 
@@ -41,28 +41,15 @@ _level = click.option(
 class _Space(msgspec.Struct):
     """The options of the space of changes."""
 
-    space: str
+    space: "SpaceName"
     band: tuple[float, float] | None
     bands: int
 
     def of(self, model: "Model", signal: "Tensor") -> "Space":
         """The space at a signal of a model."""
-        from audiometamer.distortions import spaces
+        from audiometamer.distortions.spaces import space_named
 
-        if (self.band is not None) != (self.space == "band"):
-            raise AudioMetamerError("--space band and --band LOW HIGH go together; give both or neither")
-        if self.space == "all":
-            return spaces.EverySample(signal.numel())
-        if self.space == "level":
-            return spaces.EqualLevel(signal)
-        if signal.ndim != 1 or model.sample_rate is None:
-            raise AudioMetamerError(f"--space {self.space} takes sounds of one channel; {model.name} takes {model.signal_shape}")
-        if self.space == "envelope":
-            return spaces.WithinEnvelope(signal, sample_rate=model.sample_rate)
-        if self.space == "cochlea":
-            return spaces.cochlear_bands(signal, sample_rate=model.sample_rate, bands=self.bands)
-        assert self.band is not None
-        return spaces.Band(len(signal), sample_rate=model.sample_rate, low=self.band[0], high=self.band[1])
+        return space_named(self.space, signal, sample_rate=model.sample_rate, band=self.band, bands=self.bands)
 
 
 _space = options.gathered(
