@@ -20,6 +20,7 @@ from audiometamer.networks.modulation_filters import (
 )
 
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
+_MOMENT_WEIGHTS = (2.0, 4.0, 0.5, 1.0)  # in the robust loss
 _SILENCE_RMS = 1e-6  # −80 dB from the level of the model's sounds
 GROUPS = ("cochlear", "temporal", "spectral", "spectrotemporal")
 # Groups of filters whose moments are matched in each condition; all match the cochleagram's, as published.
@@ -106,9 +107,45 @@ def moment_loss(activations: Activations, target: Activations) -> Tensor:
     return squares.flatten(1).mean(1).clamp(min=tiny).sqrt()
 
 
-def squared_moment_loss(activations: Activations, target: Activations) -> Tensor:
-    """The square of `moment_loss`, [shape=(batch,)], which is smooth where moments match."""
-    return moment_loss(activations, target).square()
+def robust_moment_loss(activations: Activations, target: Activations) -> Tensor:
+    """How far moments are from their target, in relative terms and group by group, [shape=(batch,)].
+
+    Of each filter and channel, the weighted sum of ln(1 + 4e²) / 4 over the errors e = (μ − μₜ) / (|μₜ| + 0.03 σₜ),
+    ln(σ / σₜ), (s − sₜ) / (|sₜ| + 0.1) and ln(k / kₜ), with the skewness s and the kurtosis k; the weights are 2, 4, ½ and 1. A
+    hundredth of the filter's largest σₜ is added to each σ. The loss is the sum over groups, of which the cochleagram counts
+    twice, of means over filters and channels. Few large errors, which cannot be mended, do not hold up the many small ones.
+    Ours.
+
+    Parameters
+    ----------
+    activations, target : Tensor [shape=(batch, filters, channels, 4)]
+        Of a condition, as `ModulationMoments` has them. Anything else is compared by the square of `relative_l2`.
+    """
+    if not isinstance(target, Tensor) or target.ndim != 4 or target.shape[-1] != len(MOMENTS):
+        return moment_loss(activations, target).square()
+    assert isinstance(activations, Tensor)
+    (mean, variance, skewness, kurtosis), (mean_t, variance_t, skewness_t, kurtosis_t) = activations.unbind(-1), target.unbind(-1)
+    deviation = variance.clamp(min=torch.finfo(target.dtype).tiny).sqrt()
+    floor = 0.01 * variance_t.amax(-1, keepdim=True).sqrt()
+    deviation, deviation_t = deviation + floor, variance_t.sqrt() + floor
+    errors = (
+        (mean - mean_t) / (mean_t.abs() + 0.03 * deviation_t),
+        torch.log(deviation / deviation_t),
+        (skewness - skewness_t) / (skewness_t.abs() + 0.1),
+        torch.log(kurtosis.clamp(min=1) / kurtosis_t.clamp(min=1)),  # 1 is the least that a kurtosis can be
+    )
+    counted = [weight * torch.log1p(4 * e.square()) / 4 for weight, e in zip(_MOMENT_WEIGHTS, errors, strict=True)]
+    cochlear, *maps = torch.stack(counted).sum(0).split(_group_sizes(target.shape[1]), dim=1)
+    return torch.stack([2 * cochlear.mean((1, 2)), *(group.mean((1, 2)) for group in maps)]).sum(0)
+
+
+def _group_sizes(n_filters: int) -> list[int]:
+    """Numbers of filters by group in the activations of a condition, from that of all of them."""
+    n_scales = len(SCALES_CYCLES_PER_OCTAVE)
+    n_rates = (n_filters - 1 - n_scales) // (1 + 2 * n_scales)
+    if n_rates > 0:
+        return [1, n_rates, n_scales, 2 * n_rates * n_scales]
+    return [1, n_filters - 1] if n_filters > 1 else [1]
 
 
 class ModulationMoments(nn.Module):
