@@ -131,9 +131,7 @@ def synth(
     )  # fmt: skip
 
 
-def _read_targets(
-    model: "Model", paths: Sequence[Path], *, start: float | None, length: float | None
-) -> "list[GivenTarget]":
+def _read_targets(model: "Model", paths: Sequence[Path], *, start: float | None, length: float | None) -> "list[GivenTarget]":
     """Read files of activations, whose layers are renamed as the model records them, and of morphs, of a part of each sound."""
     from audiometamer.metamers.morphs import read_morph
     from audiometamer.metamers.targets import read_target

@@ -75,7 +75,10 @@ def read_morph(
     _network_of(model)
     content = read_toml(path, Morph, Morph.problems)
     in_time = content.in_time
-    clips = {name: model.read_clip(path.parent / name, start=start, length=length) for name in dict.fromkeys(name for each in in_time for name in each)}
+    clips = {
+        name: model.read_clip(path.parent / name, start=start, length=length)
+        for name in dict.fromkeys(name for each in in_time for name in each)
+    }
     with error_context(path, "segments" if content.segments else "weights"):
         return morph([[(clips[name], weight) for name, weight in each.items()] for each in in_time], model, name=path.stem)
 

@@ -20,7 +20,6 @@ from audiometamer.networks.modulation_filters import (
 )
 
 MOMENTS = ("mean", "variance", "skewness", "kurtosis")
-_MOMENT_WEIGHTS = (2.0, 4.0, 0.5, 1.0)  # in the robust loss
 _SILENCE_RMS = 1e-6  # −80 dB from the level of the model's sounds
 GROUPS = ("cochlear", "temporal", "spectral", "spectrotemporal")
 # Groups of filters whose moments are matched in each condition; all match the cochleagram's, as published.
@@ -110,33 +109,40 @@ def moment_loss(activations: Activations, target: Activations) -> Tensor:
 def robust_moment_loss(activations: Activations, target: Activations) -> Tensor:
     """How far moments are from their target, in relative terms and group by group, [shape=(batch,)].
 
-    Of each filter and channel, the weighted sum of ln(1 + 4e²) / 4 over the errors e = (μ − μₜ) / (|μₜ| + 0.03 σₜ),
-    ln(σ / σₜ), (s − sₜ) / (|sₜ| + 0.1) and ln(k / kₜ), with the skewness s and the kurtosis k; the weights are 2, 4, ½ and 1. A
-    hundredth of the filter's largest σₜ is added to each σ. The loss is the sum over groups, of which the cochleagram counts
-    twice, of means over filters and channels. Few large errors, which cannot be mended, do not hold up the many small ones.
-    Ours.
+    With the errors e = (μ − μₜ) / (|μₜ| + 0.03 σₜ), ln(σ / σₜ), (s − sₜ) / (|sₜ| + 0.1), ln(k / kₜ) of each filter and channel,
+    where s is the skewness and k the kurtosis: the mean over filters and channels of ¼ ln(1 + 100 e²), ln(1 + 4 e²),
+    ⅛ ln(1 + 4 e²) and ⅜ ln(1 + 4 e²), plus 2 Σ (σ² − σₜ²)² / Σ σₜ⁴, summed over the groups of filters, of which the cochleagram
+    counts twice. A hundredth of a filter's largest σₜ is added to σ and σₜ in the errors. Few large errors, which cannot be
+    mended, do not hold up the many small ones; the loud filters have a term of their own. Ours.
 
     Parameters
     ----------
     activations, target : Tensor [shape=(batch, filters, channels, 4)]
         Of a condition, as `ModulationMoments` has them. Anything else is compared by the square of `relative_l2`.
     """
-    if not isinstance(target, Tensor) or target.ndim != 4 or target.shape[-1] != len(MOMENTS):
+    if not isinstance(activations, Tensor) or not isinstance(target, Tensor) or target.shape[3:] != (len(MOMENTS),):
         return moment_loss(activations, target).square()
-    assert isinstance(activations, Tensor)
-    (mean, variance, skewness, kurtosis), (mean_t, variance_t, skewness_t, kurtosis_t) = activations.unbind(-1), target.unbind(-1)
-    deviation = variance.clamp(min=torch.finfo(target.dtype).tiny).sqrt()
-    floor = 0.01 * variance_t.amax(-1, keepdim=True).sqrt()
-    deviation, deviation_t = deviation + floor, variance_t.sqrt() + floor
+    sizes = _group_sizes(target.shape[1])
+    pairs = zip(activations.split(sizes, dim=1), target.split(sizes, dim=1), strict=True)
+    cochlear, *maps = (_robust_distance(found, wanted) for found, wanted in pairs)
+    return torch.stack([2 * cochlear, *maps]).sum(0)
+
+
+def _robust_distance(found: Tensor, wanted: Tensor) -> Tensor:
+    """What one group of filters adds to `robust_moment_loss`, [shape=(batch,)]."""
+    (mean, variance, skewness, kurtosis), (mean_t, variance_t, skewness_t, kurtosis_t) = found.unbind(-1), wanted.unbind(-1)
+    tiny = torch.finfo(wanted.dtype).tiny
+    floor = 0.01 * variance_t.amax(-1, keepdim=True).sqrt() + tiny
+    deviation, deviation_t = variance.clamp(min=tiny).sqrt() + floor, variance_t.sqrt() + floor
     errors = (
-        (mean - mean_t) / (mean_t.abs() + 0.03 * deviation_t),
-        torch.log(deviation / deviation_t),
-        (skewness - skewness_t) / (skewness_t.abs() + 0.1),
-        torch.log(kurtosis.clamp(min=1) / kurtosis_t.clamp(min=1)),  # 1 is the least that a kurtosis can be
+        (25.0, 0.25, (mean - mean_t) / (mean_t.abs() + 0.03 * deviation_t)),
+        (1.0, 1.0, torch.log(deviation / deviation_t)),
+        (1.0, 0.125, (skewness - skewness_t) / (skewness_t.abs() + 0.1)),
+        (1.0, 0.375, torch.log(kurtosis.clamp(min=1) / kurtosis_t.clamp(min=1))),  # no kurtosis is below 1
     )
-    counted = [weight * torch.log1p(4 * e.square()) / 4 for weight, e in zip(_MOMENT_WEIGHTS, errors, strict=True)]
-    cochlear, *maps = torch.stack(counted).sum(0).split(_group_sizes(target.shape[1]), dim=1)
-    return torch.stack([2 * cochlear.mean((1, 2)), *(group.mean((1, 2)) for group in maps)]).sum(0)
+    terms = torch.stack([weight * torch.log1p(4 * factor * e.square()) for factor, weight, e in errors]).sum(0)
+    loud = (variance - variance_t).square().sum((1, 2)) / variance_t.square().sum((1, 2)).clamp(min=tiny)
+    return terms.mean((1, 2)) + 2 * loud
 
 
 def _group_sizes(n_filters: int) -> list[int]:

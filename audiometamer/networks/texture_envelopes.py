@@ -60,7 +60,9 @@ class PowerEnvelopes(torch.autograd.Function):
         size = slopes[0].shape[1]
         total = gains.new_zeros(len(gradients[0]), gains.shape[1], dtype=slopes[0].dtype)
         for rows, slope, gradient in zip(gains.split(size), slopes, gradients[0].split(size, 1), strict=True):
-            spectra = torch.fft.fft(slope * _spread(gradient, taps, ctx.n_samples, circular=ctx.circular), norm="forward")[..., : gains.shape[1]]
+            spectra = torch.fft.fft(slope * _spread(gradient, taps, ctx.n_samples, circular=ctx.circular), norm="forward")[
+                ..., : gains.shape[1]
+            ]
             total = total + torch.einsum("brk,rk->bk", spectra, rows.to(spectra.dtype))
         return total, None, None, None, None, None
 
