@@ -8,7 +8,6 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.errors import AudioMetamerError, pluralize
-from audiometamer.listening import folder as layout
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.responders import Responder
 
@@ -27,9 +26,7 @@ def build_pairs(sounds: Path, design: Path, key: Path | None, out: Path) -> None
         f"{pluralize(len(built.design.path.sounds or []), 'sound')}: {built.possible} {kind}, each heard {span} times in all"
     )
     click.echo(f"{pluralize(built.design.listeners, 'listener')}, {built.design.trials} main trials each: {out}")
-    serving.print_open_ends(built.requested, out)
-    keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
-    click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
+    serving.print_files(built.requested, out)
 
 
 def reply_to_pairs(read: Experiment, scale: tuple[Path, str] | None, sigma: float, guesses: float) -> Responder:

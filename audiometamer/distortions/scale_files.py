@@ -68,7 +68,9 @@ def draw_scales(path: Path, scales: Sequence[PerceptualScale]) -> None:
     figure, axis = plt.subplots(figsize=(5, 4.5), layout="constrained")
     axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for k, scale in enumerate(scales):
-        axis.plot(scale.positions, scale.values, label=scale.layer, markersize=4, **line_style(k))
+        several = len({each.model for each in scales}) > 1
+        label = f"{scale.model} {scale.layer}" if several else scale.layer
+        axis.plot(scale.positions, scale.values, label=label, markersize=4, **line_style(k))
     axis.set(xlabel="position on the path", ylabel="predicted scale", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axis.legend(fontsize=8)
     tidy(axis)
@@ -84,12 +86,12 @@ def score_tables(measured: Path, predicted: Path) -> dict[str, AreaMatch]:
     measured : path
         Table with the columns ``position`` and ``scale``; further columns that begin with ``resample`` are resampled scales.
     predicted : path
-        Table with the columns ``layer``, ``position`` and ``scale``, as `write_scales` writes it.
+        Table with the columns ``layer``, ``position``, ``scale`` and perhaps ``model``, as `write_scales` writes it.
 
     Returns
     -------
     dict of str to AreaMatch
-        By layer.
+        By layer; by model and layer if there are several models.
 
     Raises
     ------
@@ -101,8 +103,10 @@ def score_tables(measured: Path, predicted: Path) -> dict[str, AreaMatch]:
     names = [name for name in (rows[0] if rows else {}) if name.startswith("resample")]
     resampled = [number_column(rows, name, measured) for name in names] or None
     found: dict[str, list[TableRow]] = {}
-    for row in read_table(predicted, required=("layer", "position", "scale")):
-        found.setdefault(row["layer"], []).append(row)
+    of_layers = read_table(predicted, required=("layer", "position", "scale"))
+    several = len({row.get("model") for row in of_layers}) > 1
+    for row in of_layers:
+        found.setdefault(f"{row['model']} {row['layer']}" if several else row["layer"], []).append(row)
     if not rows or not found:
         raise AudioMetamerError(f"{predicted if rows else measured} has no rows; a score takes a scale of two or more sounds")
     matches = {}

@@ -1,5 +1,6 @@
 """Audiograms: hearing losses by frequency, of one ear or both, from a file or by the name of a standard shape."""
 
+import itertools
 import math
 import os
 import re
@@ -84,7 +85,7 @@ class Audiogram:
             wrong = next(f for f in frequencies if not (math.isfinite(f) and 20 <= f <= 24_000))
             kilohertz = "; in kHz, perhaps? Give Hz" if 0 < wrong < 20 else ""
             raise AudioMetamerError(f"{self.name}: frequency {wrong:g} Hz; it must be within 20 to 24000 Hz{kilohertz}")
-        if any(high <= low for low, high in zip(frequencies, frequencies[1:], strict=False)):
+        if any(high <= low for low, high in itertools.pairwise(frequencies)):
             raise AudioMetamerError(f"{self.name}: frequencies {', '.join(f'{f:g}' for f in frequencies)} do not rise")
         for frequency, loss in zip(frequencies, losses, strict=True):
             if not _LOWEST <= loss <= _HIGHEST:
@@ -157,8 +158,8 @@ def read_audiogram(path: str | os.PathLike[str]) -> dict[str, Audiogram]:
     Parameters
     ----------
     path : path
-        TOML with `frequencies` in Hz and `loss` in dB HL, or `left` and `right`; or a CSV or TSV file with columns `frequency` and
-        `loss`, or `left` and `right`.
+        TOML with `frequencies` in Hz and `loss` in dB HL, or `left` and `right`; or a CSV or TSV file with columns `frequency`
+        and `loss`, or `left` and `right`.
 
     Returns
     -------

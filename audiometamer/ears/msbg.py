@@ -51,10 +51,10 @@ class MSBG(Ear):
     catch_up : float
         Level in dB SPL at which sounds are as loud as for a normal ear. Default 105.
     variant : {"corrected", "published"}
-        ``published`` gives the samples of the published program: delayed by 1080 samples at 44.1 kHz, three to four hops longer
-        where the spectrum is smeared, the sound lowered by as many dB as the level of its active frames exceeds that of the whole,
-        and an uneven response (±1.4 dB) even without a loss. ``corrected`` is in time with the sound, as long and as loud, and
-        even without a loss of any degree. Default "corrected".
+        ``published`` gives the samples of the published program: 1080 samples late at 44.1 kHz, or 1272 and three to four hops
+        longer where the spectrum is smeared; lower by as many dB as the level of its active frames exceeds that of the whole; and
+        with an uneven response (±1.4 dB) even without a loss. ``corrected`` is in time with the sound, as long and as loud, and
+        even without a loss. Default "corrected".
 
     Raises
     ------
@@ -194,7 +194,7 @@ def degree_of(audiogram: Audiogram) -> Degree:
 def active_gain(sounds: Tensor, sample_rate: float) -> Tensor:
     """Gains [shape=(batch, 1)] by which the published program lowers sounds: RMS of the whole over RMS of the active frames.
 
-    Frames of 10 ms are active if their level, with a floor 42 dB below that of the whole, is at most 12 dB below it; 1 if none is.
+    Frames of 10 ms are active if their level is at most 12 dB below that of the whole; 1 if none is.
     """
     power = sounds.square().mean(-1, keepdim=True)
     length = round(0.01 * sample_rate)

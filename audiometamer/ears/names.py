@@ -66,8 +66,8 @@ def make_ear(spec: str, *, sample_rate: int, clip_level: float | None = None, ch
     spec : str
         ``NAME`` or ``NAME:CHOICE``, and options after it, each with a ``/`` before it:
 
-        - ``msbg:N3``: hearing loss, see `audiometamer.ears.MSBG`; the choice is a standard audiogram, ``flat40`` (dB HL), the path
-          of a TOML or CSV file, or ``250=10,1000=20,4000=60``;
+        - ``msbg:N3``: hearing loss, see `audiometamer.ears.MSBG`; the choice is a standard audiogram, ``flat40`` (dB HL), the
+          path of a TOML or CSV file, or ``250=10,1000=20,4000=60``;
         - the name of an entry point in the group ``audiometamer.ears``.
 
         Options are the keywords of the ear, and ``level=70``, the level of clips in dB SPL, by default 65; or

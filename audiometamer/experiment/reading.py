@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.experiment.comparisons.design import ComparisonDesign, is_comparison_design, read_comparison_design
 from audiometamer.experiment.design import Design, read_design
 from audiometamer.experiment.scaling.design import ScalingDesign, is_scaling_design, read_scaling_design
 from audiometamer.listening.folder import DESIGN, Experiment, read_lists
@@ -30,6 +31,8 @@ def experiment_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Exp
     return Experiment(folder, read_any_design(folder / DESIGN), lists, key)
 
 
-def read_any_design(path: Path) -> Design | ScalingDesign:
+def read_any_design(path: Path) -> Design | ComparisonDesign | ScalingDesign:
     """Read the design of an experiment, whose kind follows from its kind of answers."""
+    if is_comparison_design(path):
+        return read_comparison_design(path)
     return read_scaling_design(path) if is_scaling_design(path) else read_design(path)

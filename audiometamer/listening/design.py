@@ -25,9 +25,13 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Text = Annotated[str, Meta(min_length=1)]
 Words = list[Text]
 Identifier = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
-Choice = Literal["typed", "choice", "abx", "odd-one-out", "triads", "quadruples"]
-INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3, "triads": 3, "quadruples": 4}  # number of sounds of one trial
+Choice = Literal["typed", "choice", "abx", "odd-one-out", "triads", "quadruples", "further", "words"]
+INTERVALS: dict[str, int] = {  # number of sounds of one trial
+    "abx": 3, "odd-one-out": 3, "triads": 3, "quadruples": 4, "further": 3,
+}  # fmt: skip
 PAIRS = ("triads", "quadruples")  # which of two pairs of sounds differs more: no answer is right
+COMPARED = ("further", "words")  # kinds of answers about sounds that tell models apart
+NEITHER = "neither"  # the answer that neither word was heard
 TEXTS = ("consent", "instructions", "debriefing")
 
 
@@ -36,10 +40,11 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Parameters
     ----------
-    kind : {"typed", "choice", "abx", "odd-one-out", "triads", "quadruples"}
+    kind : {"typed", "choice", "abx", "odd-one-out", "triads", "quadruples", "further", "words"}
         A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
         sounds differs; which of two pairs among three, or four, sounds of a path differs more. ABX and odd one out compare each
-        metamer with its natural clip. Default "typed".
+        metamer with its natural clip. Of sounds that tell models apart: which of two is further from the original, which is
+        played first; which of two words was heard, or neither, and how sure the listener is. Default "typed".
     of : {"word", "speaker"}
         Property of the speech to recognise. Default "word".
     question : str, optional
@@ -261,6 +266,11 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def example(self, text: str) -> Path:
         """File of the example for a text that the design does not name."""
         raise NotImplementedError
+
+    @property
+    def rates_confidence(self) -> bool:
+        """Whether listeners say how sure they are of each answer."""
+        return self.answers.kind == "words"
 
     @property
     def compares(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.listening.design import INTERVALS, PAIRS, TEXTS, CommonDesign, read_answer_list, read_text
+from audiometamer.listening.design import INTERVALS, TEXTS, CommonDesign, read_answer_list, read_text
 from audiometamer.listening.headphones import N_INTERVALS
 from audiometamer.listening.trials import KeyEntry, Lists, Trial
 
@@ -103,8 +103,11 @@ class Experiment:
 
 
 def interval_choices(kind: str) -> list[str]:
-    """The answers where sounds are compared: the interval, or the pair, from 1, that the last repeats, or that differs (more)."""
-    return ["1", "2"] if kind in ("abx", *PAIRS) else ["1", "2", "3"]
+    """The answers where sounds are compared: the interval, or the pair, from 1, that the last repeats, or that differs (more).
+
+    Where sounds are compared with an original, intervals are counted after it.
+    """
+    return ["1", "2", "3"] if kind == "odd-one-out" else ["1", "2"]
 
 
 def read_lists(folder: Path) -> tuple[Lists, dict[str, KeyEntry]]:

@@ -61,6 +61,8 @@ class PageTask(msgspec.Struct, frozen=True):
         Labels of answers, where they differ from the answers.
     question : str or None
         The question, in place of the page's own.
+    confidence : bool
+        Whether listeners say how sure they are.
     """
 
     kind: str
@@ -73,6 +75,7 @@ class PageTask(msgspec.Struct, frozen=True):
     images: Images | None
     names: dict[str, str]
     question: str | None = None
+    confidence: bool = False
 
 
 class HeadphoneTask(msgspec.Struct, frozen=True):
@@ -157,6 +160,7 @@ def _task(experiment: Experiment) -> PageTask:
         images=design.image_settings,
         names={answer: response.display_name(answer) for answer in experiment.answers if response.display_name(answer) != answer},
         question=response.question,
+        confidence=design.rates_confidence,
     )
 
 

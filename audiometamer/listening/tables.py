@@ -63,6 +63,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
         Whether the model that the metamer was made for recognises this very sound.
     browser, playback : str
         Browser of the listener, and how it played the sound, as JSON.
+    confidence : float or None
+        How sure the listener was, from 0 to 100.
     """
 
     listener: str
@@ -85,6 +87,7 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     network_correct: bool | None = None
     browser: str = ""
     playback: str = ""
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
 
     def __post_init__(self) -> None:
         normalize_names(self, "listener", "model", "layer")

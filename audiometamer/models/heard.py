@@ -1,5 +1,6 @@
 """A model that hears through an ear: hearing loss or a vocoder before its front end, or another ear instead of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -7,11 +8,13 @@ from torch import nn
 
 from audiometamer.ears.names import make_ear, split_spec
 from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.domains import Waveform
 from audiometamer.models.checking import check_model
 from audiometamer.models.ear_front_end import EarFrontEnd
 from audiometamer.models.model import Model
 
 SEPARATOR = "~"  # between the name of a model and that of the ear it hears through
+_DEVIATION = 0.1  # of the noise that a synthesis starts from, if the model sets no level
 
 
 def through_ear(model: Model, ear: str) -> Model:
@@ -29,7 +32,8 @@ def through_ear(model: Model, ear: str) -> Model:
     -------
     Model
         The model, called ``MODEL~EAR``, without the null distribution of the model without the ear. An ear that gives sound
-        comes before the front end, and its output is the layer ``ear``; any other replaces the front end.
+        comes before the front end, and its output is the layer ``ear``; any other replaces the front end. A synthesis starts
+        from noise at the model's level, which an impaired ear hears too.
 
     Raises
     ------
@@ -47,6 +51,8 @@ def through_ear(model: Model, ear: str) -> Model:
     made = make_ear(ear, sample_rate=model.sample_rate, clip_level=model.level, channels=model.channels)
     model.front_end = front_end_through(made, model.front_end)
     model.forget_calls()
+    if isinstance(model.domain, Waveform):  # the usual start, at −55 dB SPL, is not heard: it has no gradient
+        model.domain = replace(model.domain, deviation=model.level or _DEVIATION)
     model.name = f"{model.name}{SEPARATOR}{ear}"
     if model.card is not None:  # what was measured without the ear does not hold with it
         model.card = msgspec.structs.replace(model.card, name=model.name, accuracy={}, accuracy_by_group={}, doubt={})
@@ -62,7 +68,7 @@ def front_end_through(ear: nn.Module, front_end: nn.Module | None) -> nn.Module:
 
 
 def split_ear(name: str) -> tuple[str, str] | None:
-    """The names of the model and of the ear in ``MODEL~EAR``; None if there is no ear, or another model after it (``A~EAR+B``)."""
+    """The names of model and ear in ``MODEL~EAR``; None if there is no ear, or another model after it, ``A~EAR+B``."""
     model, _, ear = name.rpartition(SEPARATOR)
     return (model, ear) if model and ear and "+" not in ear else None
 

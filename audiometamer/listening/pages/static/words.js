@@ -36,7 +36,7 @@ export function notYet(error) {
 export const percent = (share) => Math.round(100 * share);
 
 const POSITIONS = ["first", "second", "third"];
-const COUNTS = { abx: 2, "odd-one-out": 3, huggins: 3, antiphase: 3 };
+const COUNTS = { abx: 2, "odd-one-out": 3, further: 2, huggins: 3, antiphase: 3 };
 const PAIRS = ["triads", "quadruples"];
 
 /** Names of answers that are intervals, or pairs of them; empty for other answers. */

@@ -5,6 +5,9 @@ import { Choice } from "./choice.js";
 
 const { ParameterType } = jsPsychModule;
 
+/** The mark of the interval k, from 0. */
+const mark = (original, k) => (original && !k ? element("span", { className: "original", textContent: original }) : element("span", { textContent: k + !original }));
+
 export class Intervals extends Choice {
   static info = {
     ...Choice.info,
@@ -15,13 +18,15 @@ export class Intervals extends Choice {
       intervals: { type: ParameterType.INT },
       /** Pause between them, s. */
       gap: { type: ParameterType.FLOAT },
+      /** Name of the first one, which the others are compared with; without it, the first is number 1. */
+      original: { type: ParameterType.STRING, default: null },
       /** Further pause in their middle, between two pairs, s. */
       pause: { type: ParameterType.FLOAT, default: 0 },
     },
   };
 
   listen(display, trial) {
-    const marks = Array.from({ length: trial.intervals }, (_, k) => element("span", { textContent: k + 1 }));
+    const marks = Array.from({ length: trial.intervals }, (_, k) => mark(trial.original, k));
     const row = element("div", { className: trial.pause ? "intervals pairs" : "intervals", "aria-hidden": "true" }, ...marks);
     display.replaceChildren(...trial.stimuli.stage(trial.stimulus, trial.intervals), row);
     const interval = (now) => marks.forEach((mark, k) => mark.classList.toggle("now", k === now));
