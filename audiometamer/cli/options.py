@@ -33,8 +33,9 @@ def model_by_default(name: str) -> Decorator:
     )  # fmt: skip
     ear = click.option(
         "--ear", metavar="EAR", is_eager=True, expose_value=False, callback=_keep_ear,
-        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss), vocoder:ci24 or vocoder:8; "
-        "options after it, msbg:N3/level=50 (dB SPL of the clips; 65 otherwise). The same as --model MODEL~EAR.",
+        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss), vocoder:ci24 or vocoder:8; or in "
+        "place of its front end, gammatone or nerve:ihc3000. Options after it: msbg:N3/level=50 (dB SPL of the clips; 65 "
+        "otherwise). The same as --model MODEL~EAR.",
     )  # fmt: skip
     return lambda command: chosen(ear(command))
 

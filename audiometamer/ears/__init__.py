@@ -1,10 +1,12 @@
-"""The other front ends: hearing loss, vocoders, mel spectrograms; and any front end by name."""
+"""The other front ends: hearing loss, vocoders, gammatones, the auditory nerve, mel spectrograms; and any front end by name."""
 
 from audiometamer.ears.audiograms import Audiogram, find_audiogram, flat, read_audiogram, standard
 from audiometamer.ears.ear import Ear
+from audiometamer.ears.gammatone import Gammatone
 from audiometamer.ears.mel import MelSpectrogram
 from audiometamer.ears.msbg import MSBG
 from audiometamer.ears.names import make_ear
+from audiometamer.ears.nerve import Nerve
 from audiometamer.ears.registry import make_front_end
 from audiometamer.ears.vocoder import Vocoder
 
@@ -12,7 +14,9 @@ __all__ = [
     "MSBG",
     "Audiogram",
     "Ear",
+    "Gammatone",
     "MelSpectrogram",
+    "Nerve",
     "Vocoder",
     "find_audiogram",
     "flat",
