@@ -1,6 +1,7 @@
-"""The other front ends: hearing loss, vocoders, gammatones, the auditory nerve, mel spectrograms; and any front end by name."""
+"""The other ears: hearing loss, vocoders, gammatones, DRNL, auditory nerve, mel spectrograms; and any front end by name."""
 
 from audiometamer.ears.audiograms import Audiogram, find_audiogram, flat, read_audiogram, standard
+from audiometamer.ears.drnl import DRNL
 from audiometamer.ears.ear import Ear
 from audiometamer.ears.gammatone import Gammatone
 from audiometamer.ears.mel import MelSpectrogram
@@ -11,6 +12,7 @@ from audiometamer.ears.registry import make_front_end
 from audiometamer.ears.vocoder import Vocoder
 
 __all__ = [
+    "DRNL",
     "MSBG",
     "Audiogram",
     "Ear",

@@ -53,6 +53,30 @@ def gammatone_sections(centers: FloatArray, sample_rate: float) -> tuple[FloatAr
     return top, bottom
 
 
+def one_zero_sections(centers: FloatArray, bandwidths: FloatArray, sample_rate: float) -> tuple[FloatArray, FloatArray]:
+    """One section of gammatone filters that are several equal ones in cascade, with unity gain at the centre.
+
+    (1 − r cos ω z⁻¹) / (1 − 2 r cos ω z⁻¹ + r² z⁻²), r = exp(−2π b / rate): MSBG has four of them, DRNL three (Hohmann 2002).
+
+    Parameters
+    ----------
+    centers, bandwidths : array [shape=(channels,)]
+        In Hz; b is that of the envelope's decay exp(−2πbt).
+    sample_rate : float
+        In Hz.
+
+    Returns
+    -------
+    numerators, denominators : array [shape=(channels, 3)]
+    """
+    radius, angle = np.exp(-2 * np.pi * bandwidths / sample_rate), 2 * np.pi * centers / sample_rate
+    ones, zeros = np.ones_like(radius), np.zeros_like(radius)
+    top = np.stack([ones, -radius * np.cos(angle), zeros], axis=1)
+    bottom = np.stack([ones, -2 * radius * np.cos(angle), radius**2], axis=1)
+    delay = np.exp(-1j * angle)[:, None] ** np.arange(3)
+    return top / np.abs((top * delay).sum(1) / (bottom * delay).sum(1))[:, None], bottom
+
+
 def gammatone_taps(centers: FloatArray, sample_rate: float) -> FloatArray:
     """The first 50 ms of the impulse responses of `gammatone_sections`, [shape=(channels, taps)]."""
     top, bottom = gammatone_sections(centers, sample_rate)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.ears.audiograms import find_audiogram
+from audiometamer.ears.drnl import DRNL
 from audiometamer.ears.ear import Ear
 from audiometamer.ears.gammatone import Gammatone
 from audiometamer.ears.msbg import MSBG
@@ -68,6 +69,11 @@ def _gammatone(choice: str, **options: Any) -> nn.Module:
     return Gammatone(**options)
 
 
+def _drnl(choice: str, **options: Any) -> nn.Module:
+    _check_no_choice("drnl", choice)
+    return DRNL(**options)
+
+
 def _nerve(choice: str, **options: Any) -> nn.Module:
     """The auditory nerve behind hair cells with a cut-off: ``nerve:ihc3000``."""
     if not choice:
@@ -82,13 +88,16 @@ def _check_no_choice(name: str, choice: str) -> None:
         raise AudioMetamerError(f"there is no {name}:{choice}; give {name}, and its options after a /")
 
 
-EARS = Registry("audiometamer.ears", "ear", {"msbg": _msbg, "vocoder": _vocoder, "gammatone": _gammatone, "nerve": _nerve})
+EARS = Registry(
+    "audiometamer.ears", "ear", {"msbg": _msbg, "vocoder": _vocoder, "gammatone": _gammatone, "nerve": _nerve, "drnl": _drnl}
+)
 
 _CLASSES: dict[str, type[Ear]] = {
     "msbg": MSBG,
     "vocoder": Vocoder,
     "gammatone": Gammatone,
     "nerve": Nerve,
+    "drnl": DRNL,
 }  # whose keywords are the options of a name
 
 
@@ -103,8 +112,8 @@ def make_ear(spec: str, *, sample_rate: int, clip_level: float | None = None, ch
         - ``msbg:N3``: hearing loss, see `audiometamer.ears.MSBG`; the choice is a standard audiogram, ``flat40`` (dB HL), the
           path of a TOML or CSV file, or ``250=10,1000=20,4000=60``;
         - ``vocoder:8`` or ``vocoder:ci24``, see `audiometamer.ears.Vocoder`: a number of bands, or a device;
-        - ``gammatone``, see `audiometamer.ears.Gammatone`, and ``nerve:ihc3000``, see `audiometamer.ears.Nerve`: front ends of
-          their own, with a cut-off of the hair cells in Hz;
+        - front ends of their own: ``gammatone``, see `audiometamer.ears.Gammatone`; ``drnl``, see `audiometamer.ears.DRNL`; and
+          ``nerve:ihc3000``, with a cut-off of the hair cells in Hz, see `audiometamer.ears.Nerve`;
         - the name of an entry point in the group ``audiometamer.ears``.
 
         Options are the keywords of the ear, and ``level=70``, the level of clips in dB SPL, by default 65; or

@@ -7,6 +7,7 @@ from torch import nn
 
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.cochleagram.cochleagram import PRESETS as COCHLEAGRAMS
+from audiometamer.ears.drnl import DRNL
 from audiometamer.ears.gammatone import Gammatone
 from audiometamer.ears.mel import PRESETS as MEL_SPECTROGRAMS
 from audiometamer.ears.mel import MelSpectrogram
@@ -19,7 +20,7 @@ FRONT_ENDS = Registry(
     "front end",
     {name: partial(Cochleagram.from_preset, name) for name in COCHLEAGRAMS}
     | {name: partial(MelSpectrogram.from_preset, name) for name in MEL_SPECTROGRAMS}
-    | {"gammatone": Gammatone, "nerve": Nerve},
+    | {"gammatone": Gammatone, "nerve": Nerve, "drnl": DRNL},
 )
 
 
@@ -29,8 +30,8 @@ def make_front_end(name: str, **options: Any) -> nn.Module:
     Parameters
     ----------
     name : str
-        A preset, ``feather2023``, ``feather2019``, ``mel``, ``logmel``, ``gammatone`` or ``nerve``; or the name of an entry point
-        in the group ``audiometamer.front_ends``, a class or function that returns a module.
+        A preset, ``feather2023``, ``feather2019``, ``mel``, ``logmel``, ``gammatone``, ``nerve`` or ``drnl``; or the name of an
+        entry point in the group ``audiometamer.front_ends``, a class or function that returns a module.
     **options
         Its keywords.
 

@@ -17,7 +17,7 @@ def grid_length(n_samples: int, padding: int) -> int:
 
 def grid_frequencies(n_fft: int, sample_rate: float) -> FloatArray:
     """Frequencies of the bins of a real FFT in Hz."""
-    return np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
+    return np.arange(n_fft // 2 + 1, dtype=np.float64) * (sample_rate / n_fft)
 
 
 def apply(sounds: Tensor, response: Tensor, n_fft: int, *, paired: bool = False) -> Tensor:
