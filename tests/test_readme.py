@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import few_steps
 import numpy as np
 import pytest
 import soundfile
@@ -29,13 +30,10 @@ def recording(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:cochcnn-word is now called")
 def test_own_clip(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(am, "synthesize", lambda *args, **options: SYNTHESIZE(*args, steps=5, **options))
+    monkeypatch.setattr(am, "synthesize", few_steps.synthesize)
     exec(snippet("own clip"), {})
     assert (tmp_path / "metamer.wav").exists()
     assert "snr_db" in capsys.readouterr().out
-
-
-SYNTHESIZE = am.synthesize
 
 
 class MyNetwork(nn.Module):
