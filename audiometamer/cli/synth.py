@@ -67,6 +67,9 @@ if TYPE_CHECKING:
 @options.fitting_batch_size
 @click.option("--tf32", is_flag=True, help="Take steps in TF32 on an NVIDIA GPU; targets and evidence stay float32.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile, one layer at a time.")
+@click.option(
+    "--capture", "captured", is_flag=True, help="Take each step as one graph, captured as a CUDA graph on an NVIDIA GPU."
+)
 @options.null_file
 @options.out("metamers")
 @click.option("--overwrite", is_flag=True, help="Overwrite existing metamers.")
@@ -88,6 +91,7 @@ def synth(
     batch_size: int | None,
     tf32: bool,
     compiled: bool,
+    captured: bool,
     null_file: Path | None,
     out: Path,
     overwrite: bool,
@@ -123,6 +127,7 @@ def synth(
         out, model, given or read_clips(model, clips, start=start, length=duration), layers, seed=seeds, null=null,
         initial=initial[0] if len(initial) == 1 else initial or None,
         overwrite=overwrite, method=method, steps=steps, exact=exact, batch_size=batch_size, tf32=tf32, compiled=compiled,
+        captured=captured,
     )  # fmt: skip
 
 

@@ -109,8 +109,6 @@ class Cochleagram(nn.Module):
         )
         if envelope not in ("hilbert", "rectified"):
             raise AudioMetamerError(f"envelope is {envelope!r}; it must be 'hilbert' or 'rectified'")
-        if oversampling < 2:
-            raise AudioMetamerError(f"oversampling is {oversampling}; it must be at least 2")
         check_parts(filterbank, lowpass)
         self.filterbank = make_filterbank(sample_rate, options) if filterbank is None else filterbank
         self.lowpass = make_lowpass(sample_rate, options) if lowpass is None else lowpass
@@ -123,7 +121,7 @@ class Cochleagram(nn.Module):
             )
         self.sample_rate, self.frame_rate = sample_rate, sample_rate // self.lowpass.stride
         self.envelope: Literal["hilbert", "rectified"] = envelope
-        self.compress_first, self.exact, self.oversampling = compress_first, exact, oversampling
+        self.compress_first, self.exact, self.oversampling = compress_first, exact, _checked_oversampling(oversampling)
         self._plans: dict[tuple[int, torch.dtype, torch.device, float | None], FullRate | Multirate] = {}
 
     @classmethod
@@ -225,11 +223,16 @@ class Cochleagram(nn.Module):
         Parameters
         ----------
         oversampling : float
-            Points per frame of the fast path; infinite: ``exact=True``, as published.
+            Points per frame of the fast path, as the option of that name.
         """
         other = copy.copy(self)
-        other.exact = math.isinf(oversampling)
-        other.oversampling = self.oversampling if other.exact else oversampling
+        other.exact, other.oversampling = False, _checked_oversampling(oversampling)
+        return other
+
+    def with_exact_path(self) -> "Cochleagram":
+        """The same cochleagram, sharing its filterbank and compression, computed as published: with ``exact=True``."""
+        other = copy.copy(self)
+        other.exact = True
         return other
 
     @property
@@ -370,6 +373,12 @@ class Cochleagram(nn.Module):
         return (
             f"{self.filterbank}, {self.lowpass}, envelope={self.envelope!r}, sample_rate={self.sample_rate}, exact={self.exact}"
         )
+
+
+def _checked_oversampling(oversampling: float) -> float:
+    if not oversampling >= 2:
+        raise AudioMetamerError(f"oversampling is {oversampling}; it must be at least 2")
+    return oversampling
 
 
 PRESETS: dict[str, dict[str, Any]] = {

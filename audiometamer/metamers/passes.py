@@ -1,11 +1,11 @@
 """Forward passes to the layers that are matched: folded, with a gentler compression, compiled if asked for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from audiometamer.models.folding import faster_copy, shallow_copy
 from audiometamer.models.front_ends import with_coarser_front_end
 from audiometamer.models.model import Model
 from audiometamer.networks.texture_network import TextureNetwork
+
+if TYPE_CHECKING:
+    from audiometamer.matching.captured import Graphs
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Passes:
         self._stack = ExitStack()
         self._folded: dict[str, Model] = {}
         self._passes: dict[tuple[str, float, float | None], LayerPass] = {}
+        self._graphs: dict[tuple[Hashable, int], Graphs] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +122,28 @@ class Passes:
             prepared = layer_pass(model, layer, unrectified=self._unrectified, compiled=self._compiled)
             self._passes[key] = self._stack.enter_context(prepared)
         return self._passes[key]
+
+    @contextmanager
+    def graphs(self, kind: Hashable, signals: int) -> "Iterator[Graphs]":
+        """The graphs of the steps of one kind, of a power of two of rows; given up when memory runs out.
+
+        Parameters
+        ----------
+        kind : hashable
+            What the forward pass, loss and optimiser depend on.
+        signals : int
+            Number of them in the batch.
+        """
+        from audiometamer.matching.captured import Graphs  # torch's tracer is slow to import
+
+        size = 1 << (signals - 1).bit_length()
+        if (kind, size) not in self._graphs:
+            self._graphs[kind, size] = Graphs(size, beside=next(iter(self._graphs.values()), None))
+        try:
+            yield self._graphs[kind, size]
+        except torch.OutOfMemoryError:
+            self._graphs.clear()
+            raise
 
     def _clipped(self, model: Model, gradient_clip: float) -> Model:
         """A copy whose compression has a smaller largest derivative, if it has one and can be copied."""

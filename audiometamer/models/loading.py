@@ -20,6 +20,7 @@ from audiometamer.io.foreign_code import run_foreign
 from audiometamer.io.registry import Registry
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.controls import control
+from audiometamer.models.heard import split_ear, through_ear
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 from audiometamer.models.published import is_published, published_entry, published_folder
@@ -51,7 +52,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
           `sample_rate` and `duration` (and `channels` for two-channel sounds), or `signal_shape`;
         - a control made from any of these (Feather et al. 2023): ``random:NAME:SEED``, reinitialised, or
           ``permuted:NAME:SEED``, with every tensor of the state dict permuted; see `audiometamer.models.controls`;
-        - several at once, ``NAME+NAME``; see `audiometamer.models.adapters.joined`.
+        - several at once, ``NAME+NAME``; see `audiometamer.models.adapters.joined`;
+        - any of these that takes sounds, through an ear: ``cochcnn-word~msbg:N3``; see `audiometamer.models.heard`.
 
     Returns
     -------
@@ -66,9 +68,12 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if not isinstance(name, str | os.PathLike):
         raise AudioMetamerError(f"the name of a model is a {type(name).__name__}; it must be a string or a path")
     text = os.fspath(name)
+    is_folder = bool(text) and os.path.isdir(text)  # noqa: PTH112 (a name of 300 letters is none, which Path raises at)
+    if not is_folder and (heard := split_ear(text)) is not None:
+        return through_ear(load_model(heard[0]), heard[1])
     if found := _CONTROL.fullmatch(text):
         return control(found["kind"], load_model(found["name"]), int(found["seed"]))
-    if text and os.path.isdir(text):  # noqa: PTH112 (a name of 300 letters is none, which Path raises at)
+    if is_folder:
         return load_folder(Path(text))
     if text in zoo():
         return load_folder(zoo_folder() / text)
