@@ -1,1 +1,1 @@
-"""Recognition experiments: design, building, packing, analysis."""
+"""Experiments on recognition, on sounds that tell models apart, and on scales of differences: design, building, packing, analysis."""
