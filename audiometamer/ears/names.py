@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from audiometamer.ears.audiograms import find_audiogram
 from audiometamer.ears.ear import Ear
 from audiometamer.ears.msbg import MSBG
+from audiometamer.ears.vocoder import Vocoder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.registry import Registry
 
@@ -53,9 +54,16 @@ def _msbg(choice: str, *, side: str | None = None, channels: int = 1, **options:
     raise AudioMetamerError(f"the ears of {choice} differ, and the sounds have one channel: choose one, msbg:{choice}/side=left")
 
 
-EARS = Registry("audiometamer.ears", "ear", {"msbg": _msbg})
+def _vocoder(choice: str, **options: Any) -> nn.Module:
+    """A vocoder with the bands of a device, or with so many bands."""
+    if choice.isdecimal():
+        return Vocoder(n_bands=int(choice), **options)
+    return Vocoder(device=choice or None, **options)
 
-_CLASSES: dict[str, type[Ear]] = {"msbg": MSBG}  # whose keywords are the options of a name
+
+EARS = Registry("audiometamer.ears", "ear", {"msbg": _msbg, "vocoder": _vocoder})
+
+_CLASSES: dict[str, type[Ear]] = {"msbg": MSBG, "vocoder": Vocoder}  # whose keywords are the options of a name
 
 
 def make_ear(spec: str, *, sample_rate: int, clip_level: float | None = None, channels: int = 1) -> nn.Module:
@@ -68,6 +76,7 @@ def make_ear(spec: str, *, sample_rate: int, clip_level: float | None = None, ch
 
         - ``msbg:N3``: hearing loss, see `audiometamer.ears.MSBG`; the choice is a standard audiogram, ``flat40`` (dB HL), the
           path of a TOML or CSV file, or ``250=10,1000=20,4000=60``;
+        - ``vocoder:8`` or ``vocoder:ci24``, see `audiometamer.ears.Vocoder`: a number of bands, or a device;
         - the name of an entry point in the group ``audiometamer.ears``.
 
         Options are the keywords of the ear, and ``level=70``, the level of clips in dB SPL, by default 65; or
@@ -145,7 +154,9 @@ _OWN_OPTIONS = {"msbg": ("side",)}
 def _kind(annotation: Any) -> Any:
     """The type of an option: the first of a union, `str` for one of several words."""
     arguments = [a for a in get_args(annotation) if a is not type(None)]
-    return annotation if get_origin(annotation) is None or not arguments else (type(arguments[0]))
+    if get_origin(annotation) is None or not arguments:
+        return annotation
+    return arguments[0] if isinstance(arguments[0], type) else type(arguments[0])
 
 
 def _number(key: str, text: str) -> float:
