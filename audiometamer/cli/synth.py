@@ -67,6 +67,9 @@ if TYPE_CHECKING:
 @options.fitting_batch_size
 @click.option("--tf32", is_flag=True, help="Take steps in TF32 on an NVIDIA GPU; targets and evidence stay float32.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile, one layer at a time.")
+@click.option(
+    "--capture", "captured", is_flag=True, help="Take each step as one graph, captured as a CUDA graph on an NVIDIA GPU."
+)
 @options.null_file
 @options.out("metamers")
 @click.option("--overwrite", is_flag=True, help="Overwrite existing metamers.")
@@ -88,6 +91,7 @@ def synth(
     batch_size: int | None,
     tf32: bool,
     compiled: bool,
+    captured: bool,
     null_file: Path | None,
     out: Path,
     overwrite: bool,
@@ -109,7 +113,7 @@ def synth(
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
-    given = _read_targets(model, targets)
+    given = _read_targets(model, targets, start=start, length=duration)
     layers = options.layers_of(
         model,
         layer_names or tuple(dict.fromkeys(layer for target in given for layer in target.activations)) or model.default_layers,
@@ -123,17 +127,21 @@ def synth(
         out, model, given or read_clips(model, clips, start=start, length=duration), layers, seed=seeds, null=null,
         initial=initial[0] if len(initial) == 1 else initial or None,
         overwrite=overwrite, method=method, steps=steps, exact=exact, batch_size=batch_size, tf32=tf32, compiled=compiled,
+        captured=captured,
     )  # fmt: skip
 
 
-def _read_targets(model: "Model", paths: Sequence[Path]) -> "list[GivenTarget]":
-    """Read files of activations and rename their layers as the model records them."""
+def _read_targets(model: "Model", paths: Sequence[Path], *, start: float | None, length: float | None) -> "list[GivenTarget]":
+    """Read files of activations, whose layers are renamed as the model records them, and of morphs, of a part of each sound."""
     from audiometamer.metamers.morphs import read_morph
     from audiometamer.metamers.targets import read_target
 
     check_clip_names(paths)
     return [
-        read_morph(path, model) if path.suffix == ".toml" else read_target(path).rename_layers(model.canonical) for path in paths
+        read_morph(path, model, start=start, length=length)
+        if path.suffix == ".toml"
+        else read_target(path).rename_layers(model.canonical)
+        for path in paths
     ]
 
 

@@ -1,8 +1,8 @@
 """The signals of a match: those still being moved, what has stopped, and the losses so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -83,20 +83,15 @@ class Batch:
     losses: list[Tensor]
 
     @classmethod
-    def start(cls, parameters: Tensor, target: Activations, optimizer: Optimizer, steps: int) -> Self:
-        """All signals before their first step, of which each takes `steps`."""
-        none_yet = parameters.new_empty(len(parameters), 0)
-        return cls.resume(MatchState(0, parameters, optimizer.init(parameters), [], none_yet), target, steps)
-
-    @classmethod
-    def resume(cls, state: MatchState, target: Activations, steps: int) -> Self:
-        """Signals as they were before one of their steps."""
+    def resume(cls, state: MatchState, target: Activations, steps: int, **others: Any) -> Self:
+        """Signals as they were before one of their steps; each takes `steps`."""
         parameters, losses = state.parameters, state.losses.to(state.parameters.device)
         active = torch.arange(len(parameters), device=parameters.device)
         taken = torch.full_like(active, steps)
         return cls(
-            active, parameters, target, state.optimizer_state, parameters, taken, list(state.loss_steps), list(losses.unbind(1))
-        )
+            active, parameters, target, state.optimizer_state, parameters, taken, list(state.loss_steps),
+            list(losses.unbind(1)), **others,
+        )  # fmt: skip
 
     def report(self, step: int, losses: Tensor) -> None:
         """Add the losses [shape=(active,)] before a step."""
@@ -111,20 +106,56 @@ class Batch:
             return self.parameters.new_empty(len(self.active), 0)
         return torch.stack([row[self.active] for row in self.losses], 1)
 
-    def remove(self, leaving: Tensor, step: int) -> None:
-        """Stop those of the active signals [shape=(active,)] that are marked, before a step."""
+    def of_active(self, values: Tensor) -> Tensor:
+        """Those of the values [shape=(rows, ...)] from a step that belong to active signals, [shape=(active, ...)]."""
+        return values
+
+    def remove(self, leaving: Tensor, before: Tensor, step: int) -> None:
+        """Stop those of the active signals [shape=(active,)] that are marked, where they were before a step that was taken."""
         indices, kept = self.active[leaving], ~leaving
-        self.stopped = self.stopped.index_copy(0, indices, self.parameters[leaving])
+        self.stopped = self.stopped.index_copy(0, indices, before[leaving])
         self.steps[indices] = step
         self.active, self.parameters = self.active[kept], self.parameters[kept]
         self.target = self.target[kept] if isinstance(self.target, Tensor) else {k: t[kept] for k, t in self.target.items()}
         self.optimizer_state = {name: tensor[kept] for name, tensor in self.optimizer_state.items()}
 
-    def all_parameters(self) -> Tensor:
-        """Parameters of all signals, [shape=(batch, ...)], where they are or where they stopped."""
-        return self.stopped.index_copy(0, self.active, self.parameters)
+    def all_parameters(self, moving: Tensor | None = None) -> Tensor:
+        """Parameters of all signals, [shape=(batch, ...)]: of active ones `moving`, by default where they are now."""
+        return self.stopped.index_copy(0, self.active, self.parameters if moving is None else moving)
 
     def state(self, step: int) -> MatchState:
         """The active signals before a step; a copy."""
-        parameters = self.parameters.detach().clone()
-        return MatchState(step, parameters, self.optimizer_state, list(self.loss_steps), self.history().cpu())
+        parameters = self.of_active(self.parameters).detach().clone()
+        memory = {name: self.of_active(tensor) for name, tensor in self.optimizer_state.items()}
+        return MatchState(step, parameters, memory, list(self.loss_steps), self.history().cpu())
+
+
+def first_state(parameters: Tensor, optimizer: Optimizer) -> MatchState:
+    """Signals before their first step."""
+    return MatchState(0, parameters, optimizer.init(parameters), [], parameters.new_empty(len(parameters), 0))
+
+
+@dataclass
+class FixedBatch(Batch):
+    """Signals in the rows of tensors that stay where they are: what has stopped keeps its row, which no longer moves.
+
+    Parameters
+    ----------
+    moving : Tensor [shape=(rows,)]
+        Whether each row is moved; the first rows are the signals, more of them are never moved.
+    """
+
+    moving: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+
+    def of_active(self, values: Tensor) -> Tensor:
+        return values.index_select(0, self.active)
+
+    def remove(self, leaving: Tensor, before: Tensor, step: int) -> None:
+        indices = self.active[leaving]
+        self.parameters.index_copy_(0, indices, before[indices])
+        self.moving[indices] = False
+        self.steps[indices] = step
+        self.active = self.active[~leaving]
+
+    def all_parameters(self, moving: Tensor | None = None) -> Tensor:
+        return (self.parameters if moving is None else moving)[: len(self.steps)].clone()

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.batch import MatchState
+from audiometamer.matching.descent import per_signal
 from audiometamer.matching.domains import Domain
-from audiometamer.matching.loop import Callback, Match, Save, StopSynthesis, per_signal
+from audiometamer.matching.loop import Callback, Match, Save, StopSynthesis
 
 
 class Iteration(Protocol):

@@ -3,25 +3,28 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from audiometamer.errors import AudioMetamerError, one_line
-from audiometamer.matching.batch import Batch, MatchState
+from audiometamer.errors import AudioMetamerError
+from audiometamer.matching.batch import Batch, MatchState, first_state
+from audiometamer.matching.descent import Descent, Forward, Penalty, call, for_each
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import normal_tensor, with_gradients
 from audiometamer.matching.losses import Activations, Loss, relative_l2
 from audiometamer.matching.optimizers import Optimizer
-from audiometamer.matching.stages import Stages, at
+from audiometamer.matching.stages import Stages
 from audiometamer.matching.stopping import StoppingRule
 
-Forward = Callable[[Tensor], Activations]
-# Signals to a number for each, [shape=(batch,)], that is added to its loss.
-Penalty = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    from audiometamer.matching.captured import Graphs
+
 # Step number, all signals of the batch [shape=(batch, ...)] and their losses [shape=(batch,)], NaN for those that have stopped.
 Callback = Callable[[int, Tensor, Tensor], object]
+# Activations of the active signals before a step [shape=(active, ...)].
+Observe = Callable[[Activations], object]
 # Indices of the active signals and a function that returns their state; called before every step.
 Save = Callable[[Tensor, Callable[[], MatchState]], None]
 
@@ -68,10 +71,11 @@ def match(
     penalty: Penalty | None = None,
     stop: StoppingRule | None = None,
     callback: Callback | None = None,
+    observe: Observe | None = None,
     report_every: int = 25,
     resume_from: MatchState | None = None,
     save: Save | None = None,
-    captured: bool = False,
+    captured: "bool | Graphs" = False,
 ) -> Match:
     """Move each signal of a batch until its activations match its target.
 
@@ -100,15 +104,18 @@ def match(
     callback : callable, optional
         Called with ``(step, signals, losses)`` at every report: all signals of the batch, and a loss for each, NaN for those that
         have stopped. May raise `StopSynthesis`.
+    observe : callable, optional
+        Called at every report, before the callback and the rule, with the activations of the signals that are still moved.
     report_every : int
         Number of steps between reports. Default 25.
     resume_from : MatchState, optional
         State to resume from, of all signals of `start`. Default: the first step.
     save : callable, optional
         Called before every step; may keep the state, or end the match by an exception.
-    captured : bool
-        Whether forward and backward pass of all steps are one graph, of a shape that stays as signals stop; on an NVIDIA GPU
-        one launch. Then nothing of Python runs in them but at the first step. Default False.
+    captured : bool or Graphs
+        Whether a step is one graph, of a shape that stays as signals stop; on an NVIDIA GPU one launch. Then nothing of Python
+        runs in a step but at the first of its kind; an optimiser that is not `Numbered` stays outside. `Graphs` keep the graphs
+        for further matches that differ in tensors only. Default False.
 
     Returns
     -------
@@ -126,38 +133,43 @@ def match(
         )
     check_optimizer(optimizer)
     _check_lengths(start, target)
+    descent = Descent(forward, loss, domain, optimizer, penalty)
     if resume_from is None:
-        batch = Batch.start(domain.project(normal_tensor(start.detach())), target, optimizer, steps)
-    else:
-        batch = Batch.resume(resume_from, target, steps)
-    gradients_at: Callable[..., tuple[Tensor, Tensor]] = partial(losses_and_gradients, domain=domain, penalty=penalty)
-    if captured:
-        from audiometamer.matching.captured import Captured  # torch's tracer is slow to import
-
-        gradients_at = Captured(gradients_at)
+        resume_from = first_state(domain.project(normal_tensor(start.detach())), optimizer)
+    mover = descent if captured is False else _captured(descent, captured)
+    batch = mover.begin(resume_from, target, steps)
     interrupted = False
 
-    for step in range(0 if resume_from is None else resume_from.step, steps):
+    for step in range(resume_from.step, steps):
         if save is not None:
             save(batch.active, partial(batch.state, step))
-        losses, gradients = gradients_at(at(forward, step), batch.parameters, batch.target, loss=at(loss, step))
-        if step % report_every == 0:
-            _check_finite(losses, step)
-            batch.report(step, losses)
-            interrupted = callback is not None and _interrupts(callback, step, batch, domain)
-            stopped = torch.full_like(batch.active, interrupted, dtype=torch.bool)
-            if stop is not None and not interrupted:
-                stopped = _stopped(stop, batch)
-            if stopped.any():
-                batch.remove(stopped, step)
-                gradients = gradients[~stopped]
-            if len(batch.active) == 0:
-                break
-        moved, batch.optimizer_state = optimizer.step(step, batch.parameters, gradients, batch.optimizer_state)
-        batch.parameters = domain.project(moved)
+        reports = step % report_every == 0
+        losses, activations, before = mover.take(step, batch, keep=reports)
+        if not reports:
+            continue
+        losses = batch.of_active(losses)
+        _check_finite(losses, step)
+        batch.report(step, losses)
+        if observe is not None:
+            observe(for_each(batch.of_active, activations))
+        interrupted = callback is not None and _interrupts(callback, step, batch, domain.signals, before)
+        stopped = torch.full_like(batch.active, interrupted, dtype=torch.bool)
+        if stop is not None and not interrupted:
+            stopped = _stopped(stop, batch)
+        if stopped.any():
+            batch.remove(stopped, before, step)
+        if len(batch.active) == 0:
+            break
 
     losses = torch.stack(batch.losses, 1).cpu() if batch.losses else torch.empty(len(start), 0)
     return Match(domain.signals(batch.all_parameters()), batch.steps, batch.loss_steps, losses, interrupted)
+
+
+def _captured(descent: Descent, captured: "bool | Graphs") -> "Graphs":
+    from audiometamer.matching.captured import Graphs  # torch's tracer is slow to import
+
+    graphs = captured if isinstance(captured, Graphs) else Graphs()
+    return graphs.of(descent)
 
 
 def _check_finite(losses: Tensor, step: int) -> None:
@@ -165,10 +177,10 @@ def _check_finite(losses: Tensor, step: int) -> None:
         raise AudioMetamerError(f"the loss is not finite after {step} steps: {losses.tolist()}")
 
 
-def _interrupts(callback: Callback, step: int, batch: Batch, domain: Domain) -> bool:
-    """Show the signals and their losses to a callback; whether it ends the match."""
+def _interrupts(callback: Callback, step: int, batch: Batch, signals_of: Callable[[Tensor], Tensor], before: Tensor) -> bool:
+    """Show the signals before a step, and their losses, to a callback; whether it ends the match."""
     with torch.no_grad():
-        signals = domain.signals(batch.all_parameters())
+        signals = signals_of(batch.all_parameters(before))
     try:
         callback(step, signals, batch.losses[-1].clone())
     except StopSynthesis:
@@ -179,54 +191,13 @@ def _interrupts(callback: Callback, step: int, batch: Batch, domain: Domain) -> 
 def _stopped(rule: StoppingRule, batch: Batch) -> Tensor:
     """Which of the active signals a rule stops, [shape=(active,)]."""
     history = batch.history()
-    stopped = _call("stopping rule", rule, tuple(batch.loss_steps), history)
+    stopped = call("stopping rule", rule, tuple(batch.loss_steps), history)
     if isinstance(stopped, Tensor) and stopped.shape == history.shape:
         stopped = stopped[:, -1]
     if not isinstance(stopped, Tensor) or stopped.dtype != torch.bool or stopped.shape != batch.active.shape:
         found = f"{stopped.dtype} of shape {tuple(stopped.shape)}" if isinstance(stopped, Tensor) else type(stopped).__name__
         raise AudioMetamerError(f"the stopping rule returns {found}; it must return torch.bool of shape ({len(batch.active)},)")
     return stopped
-
-
-def losses_and_gradients(
-    forward: Forward, parameters: Tensor, target: Activations, *, domain: Domain, loss: Loss, penalty: Penalty | None = None
-) -> tuple[Tensor, Tensor]:
-    """Loss of each signal [shape=(batch,)], and its gradient with respect to the parameters [shape=(batch, ...)]; see `match`."""
-    parameters = parameters.detach().requires_grad_()
-    signals = domain.signals(parameters)
-    losses = per_signal(_call("loss", loss, forward(signals), target), "loss", parameters)
-    if penalty is not None:
-        losses = losses + per_signal(_call("penalty", penalty, signals), "penalty", parameters)
-    if not losses.requires_grad:
-        raise AudioMetamerError("the activations do not depend on the signal by differentiable steps: no gradient reaches it")
-    (gradients,) = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
-    if gradients is None:
-        raise AudioMetamerError("the loss is not computed from the signal: no gradient reaches it")
-    return losses.detach(), gradients
-
-
-def _call(what: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of the user's; what it raises becomes one line."""
-    try:
-        return function(*args)
-    except (torch.OutOfMemoryError, AudioMetamerError):
-        raise
-    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError) as error:
-        raise AudioMetamerError(f"the {what} fails: {type(error).__name__}: {one_line(error)}") from error
-
-
-def per_signal(values: Tensor, what: str, signals: Tensor) -> Tensor:
-    """Return the values of a loss or a penalty; raise unless they are a real number for each signal of a batch."""
-    if not isinstance(values, Tensor):
-        raise AudioMetamerError(f"the {what} returns a {type(values).__name__}; it must return a Tensor [shape=(batch,)]")
-    if values.shape != signals.shape[:1]:
-        raise AudioMetamerError(
-            f"the {what} has shape {tuple(values.shape)} for {len(signals)} signal(s); it must be ({len(signals)},), a number "
-            "for each: sum over all dimensions but the first"
-        )
-    if not values.is_floating_point():
-        raise AudioMetamerError(f"the {what} is {values.dtype}; it must be real and floating, such as {signals.dtype}")
-    return values
 
 
 def check_optimizer(optimizer: object) -> None:

@@ -1,9 +1,10 @@
 """Optimisers and schedules of step sizes: each signal of a batch is stepped by its own gradient alone."""
 
 import math
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +26,48 @@ class Optimizer(Protocol):
     def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
         """Signals and state after step number `step`, from 0; gradients [shape=(batch, ...)] are those of each signal's loss."""
         ...
+
+
+# What the steps of an optimiser differ in: a kind, and numbers; None in place of these if only its `step` knows.
+Numbers = tuple[Hashable, tuple[float, ...] | None]
+
+
+class Numbered(ABC):
+    """An `Optimizer` whose steps of one kind differ in numbers only, so that a graph of one of them takes them all."""
+
+    @abstractmethod
+    def numbers(self, step: int) -> Numbers:
+        """The kind of step number `step`, from 0, and the numbers that it depends on."""
+
+    @abstractmethod
+    def move(
+        self, kind: Hashable, numbers: "Sequence[float | Tensor]", signals: Tensor, gradients: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Signals and state after a step with these numbers, which may be tensors [shape=()]."""
+
+    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Optimizer`."""
+        return move(self, self.numbers(step), signals, gradients, state)
+
+
+def numbers_of(optimizer: Optimizer, step: int) -> Numbers:
+    """What a step of any optimiser depends on; one that is not `Numbered` has a kind for each step."""
+    return optimizer.numbers(step) if isinstance(optimizer, Numbered) else (step, None)
+
+
+def move(
+    optimizer: Optimizer,
+    step: "tuple[Hashable, Sequence[float | Tensor] | None]",
+    signals: Tensor,
+    gradients: Tensor,
+    state: State,
+) -> tuple[Tensor, State]:
+    """Signals and state after a step of any optimiser, from what `numbers_of` says."""
+    kind, numbers = step
+    if isinstance(optimizer, Numbered):
+        return optimizer.move(kind, numbers or (), signals, gradients, state)
+    assert isinstance(kind, int)
+    return optimizer.step(kind, signals, gradients, state)
 
 
 @dataclass(frozen=True)
@@ -60,7 +103,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class NormalizedDescent:
+class NormalizedDescent(Numbered):
     """x ← x − η(k) · g / (‖g‖₂ + 1e-10), optionally with heavy-ball momentum on the normalised gradient.
 
     Parameters
@@ -80,16 +123,21 @@ class NormalizedDescent:
     def init(self, signals: Tensor) -> State:
         return {"velocity": torch.zeros_like(signals)} if self.momentum else {}
 
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+    def numbers(self, step: int) -> Numbers:
+        return None, (self.schedule(step),)
+
+    def move(
+        self, _kind: Hashable, numbers: Sequence[Any], signals: Tensor, gradients: Tensor, state: State
+    ) -> tuple[Tensor, State]:
         direction = gradients / (_norm(gradients) + 1e-10)
         if self.momentum:
             direction = self.momentum * state["velocity"] + direction
             state = {"velocity": direction}
-        return signals - self.schedule(step) * direction, state
+        return signals - numbers[0] * direction, state
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Numbered):
     """Adam (Kingma & Ba 2015), elementwise.
 
     Parameters
@@ -112,16 +160,21 @@ class Adam:
     def init(self, signals: Tensor) -> State:
         return {"first": torch.zeros_like(signals), "second": torch.zeros_like(signals)}
 
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
-        b1, b2 = self.betas
+    def numbers(self, step: int) -> Numbers:
+        return None, (self.schedule(step), *(1 - beta ** (step + 1) for beta in self.betas))
+
+    def move(
+        self, _kind: Hashable, numbers: Sequence[Any], signals: Tensor, gradients: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        (b1, b2), (size, bias1, bias2) = self.betas, numbers
         first = b1 * state["first"] + (1 - b1) * gradients
         second = b2 * state["second"] + (1 - b2) * gradients.square()
-        update = (first / (1 - b1 ** (step + 1))) / ((second / (1 - b2 ** (step + 1))).sqrt() + self.epsilon)
-        return signals - self.schedule(step) * update, {"first": first, "second": second}
+        update = (first / bias1) / ((second / bias2).sqrt() + self.epsilon)
+        return signals - size * update, {"first": first, "second": second}
 
 
 @dataclass(frozen=True)
-class Phases:
+class Phases(Numbered):
     """One optimiser for the first `switch` steps, then another, whose steps count from 0 again."""
 
     first: Optimizer
@@ -135,17 +188,22 @@ class Phases:
             for name, tensor in optimizer.init(signals).items()
         }
 
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+    def numbers(self, step: int) -> Numbers:
         phase, optimizer, count = (
             ("first", self.first, step) if step < self.switch else ("second", self.second, step - self.switch)
         )
+        kind, numbers = numbers_of(optimizer, count)
+        return (phase, kind), numbers
+
+    def move(self, kind: Any, numbers: Sequence[Any], signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+        phase, inner = kind
         own = {name.removeprefix(f"{phase}."): t for name, t in state.items() if name.startswith(f"{phase}.")}
-        signals, own_after = optimizer.step(count, signals, gradients, own)
+        signals, own_after = move(getattr(self, phase), (inner, numbers), signals, gradients, own)
         return signals, {**state, **{f"{phase}.{name}": tensor for name, tensor in own_after.items()}}
 
 
 @dataclass(frozen=True)
-class Whitened:
+class Whitened(Numbered):
     """Another optimiser's steps, taken where the signals [shape=(batch, samples)] that it starts from have flat spectra.
 
     Where a signal is weak in some frequencies and activations are compressive, one size of step cannot suit all of them. So
@@ -174,11 +232,16 @@ class Whitened:
         inner = self.optimizer.init(_filtered(signals, 1 / magnitude))
         return {"magnitude": magnitude, **{f"inner.{name}": tensor for name, tensor in inner.items()}}
 
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+    def numbers(self, step: int) -> Numbers:
+        return numbers_of(self.optimizer, step)
+
+    def move(
+        self, kind: Hashable, numbers: Sequence[Any], signals: Tensor, gradients: Tensor, state: State
+    ) -> tuple[Tensor, State]:
         magnitude = state["magnitude"]
         inner = {name.removeprefix("inner."): tensor for name, tensor in state.items() if name != "magnitude"}
         white, along = _filtered(signals, 1 / magnitude), _filtered(gradients, magnitude)
-        moved, after = self.optimizer.step(step, white, along, inner)
+        moved, after = move(self.optimizer, (kind, numbers), white, along, inner)
         return _filtered(moved, magnitude), {
             "magnitude": magnitude, **{f"inner.{name}": tensor for name, tensor in after.items()},
         }  # fmt: skip
@@ -190,7 +253,7 @@ def _filtered(signals: Tensor, magnitude: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Numbered):
     """Limited-memory BFGS (Nocedal & Wright 2006, algorithm 7.4), for each signal by itself and without a line search.
 
     Parameters
@@ -209,9 +272,14 @@ class LBFGS:
         pairs = x.new_zeros(len(x), self.memory, x.shape[1])
         return {"moves": pairs, "changes": pairs.clone(), "signals": torch.zeros_like(x), "gradients": torch.zeros_like(x)}
 
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+    def numbers(self, step: int) -> Numbers:
+        return step > 0, ()
+
+    def move(
+        self, is_later: Hashable, _numbers: Sequence[Any], signals: Tensor, gradients: Tensor, state: State
+    ) -> tuple[Tensor, State]:
         x, g = signals.flatten(1), gradients.flatten(1)
-        moves, changes = _with_latest(x, g, state) if step > 0 else (state["moves"], state["changes"])
+        moves, changes = _with_latest(x, g, state) if is_later else (state["moves"], state["changes"])
         moved = x - _limited_step(g, moves, changes, torch.full_like(x[:, :1], self.max_step))
         return moved.view_as(signals), {"moves": moves, "changes": changes, "signals": x, "gradients": g}
 
@@ -234,11 +302,13 @@ class CautiousLBFGS(LBFGS):
         state = super().init(signals)
         return {**state, "radius": torch.full_like(state["signals"][:, :1], self.max_step)}
 
-    def step(self, step: int, signals: Tensor, gradients: Tensor, state: State) -> tuple[Tensor, State]:
+    def move(
+        self, is_later: Hashable, _numbers: Sequence[Any], signals: Tensor, gradients: Tensor, state: State
+    ) -> tuple[Tensor, State]:
         x, g = signals.flatten(1), gradients.flatten(1)
-        moves, changes = _with_latest(x, g, state) if step > 0 else (state["moves"], state["changes"])
+        moves, changes = _with_latest(x, g, state) if is_later else (state["moves"], state["changes"])
         sizes = [each.norm(dim=1, keepdim=True) for each in (g, state["gradients"])]
-        back = (sizes[0] > 2 * sizes[1]) & (step > 0)
+        back = (sizes[0] > 2 * sizes[1]) & bool(is_later)
         x, g = torch.where(back, state["signals"], x), torch.where(back, state["gradients"], g)
         radius = torch.where(back, 0.5 * state["radius"], (1.1 * state["radius"]).clamp(max=self.max_step))
         moved = x - _limited_step(g, moves, changes, radius)

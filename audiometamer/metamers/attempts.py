@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from msgspec.structs import replace
@@ -12,18 +12,19 @@ from torch import Tensor
 
 from audiometamer.devices import tensor_float32
 from audiometamer.matching.batch import MatchState, select_state, stack_states
+from audiometamer.matching.descent import Forward
 from audiometamer.matching.iteration import Iteration, iterate
-from audiometamer.matching.loop import Forward, Match, StopSynthesis, match
-from audiometamer.matching.losses import Loss, combined, relative_l2
+from audiometamer.matching.loop import Match, StopSynthesis, match
+from audiometamer.matching.losses import Activations, Loss, combined, relative_l2
 from audiometamer.matching.stages import Stages
 from audiometamer.matching.stopping import StoppingRule, any_of, outcome_of
 from audiometamer.metamers.coarse_to_fine import coarse_to_fine
 from audiometamer.metamers.evidence import AttemptRecord
-from audiometamer.metamers.measuring import measure, rank_key
+from audiometamer.metamers.measuring import measure, rank_key, verdict_at
 from audiometamer.metamers.metamer import Progress
 from audiometamer.metamers.methods import FINE_SHARE, Attempt
 from audiometamer.metamers.passes import LayerPass, Passes
-from audiometamer.metamers.passing import Passing
+from audiometamer.metamers.passing import Judge, Passing
 from audiometamer.metamers.scheduling import Job
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import PASSED, Setup
@@ -65,7 +66,8 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
         return
     rule = setup.method.stopping_rule(run.attempt, run.steps, any_of(run.passing, setup.added_rule))
     start, optimizer = run.start(), run.attempt.optimizer(run.steps)
-    with tensor_float32(setup.tf32):
+    kind = run.layer, run.number
+    with tensor_float32(setup.tf32), passes.graphs(kind, len(jobs)) if setup.captured else nullcontext(False) as captured:
         matched = match(
             run.forwards(),
             run.target,
@@ -77,9 +79,11 @@ def run_attempt(setup: Setup, passes: Passes, jobs: Sequence[Job], others: Seque
             penalty=setup.penalty,
             stop=rule,
             callback=run.report if setup.progress or setup.callback or run.passing else None,
+            observe=run.observe if setup.progress or run.passing else None,
             report_every=REPORT_EVERY,
             resume_from=run.state(),
             save=None if setup.checkpoints is None else run.save,
+            captured=captured,
         )
     run.record(matched, rule)
     if matched.interrupted:
@@ -106,9 +110,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         if self.setup.stop == PASSED:
-            self.passing = Passing(lambda k, signal: self.verdict(k, signal).passed is True)
+            self.passing = Passing(self.judge(lambda verdict: verdict.passed is True))
         elif self.attempt.halts:
-            self.passing = Passing(lambda k, signal: self.verdict(k, signal).reached_halt, "matched")
+            self.passing = Passing(self.judge(lambda verdict: verdict.reached_halt), "matched")
 
     @classmethod
     def of(cls, setup: Setup, passes: Passes, jobs: Sequence[Job], others: Sequence[Job], before: str | None) -> "_Run":
@@ -167,7 +171,7 @@ class _Run:
         """Report an iteration, as `report` does; activations are measured as seldom as in other attempts."""
         if self.setup.progress is not None and (step % REPORT_EVERY == 0 or not self.latest):
             with torch.no_grad():
-                self.forward(self.layer_pass, signals)
+                self.observe(self.layer_pass.activations(signals))
         self.report(step, signals, losses)
 
     def _comparisons(self, row: int) -> list[dict[str, dict[str, list[float | None]]]]:
@@ -183,20 +187,28 @@ class _Run:
     def forwards(self) -> Stages[Forward]:
         """The forward pass of each step: through a coarser front end, if the method has one, until the last of them."""
         fine = self.steps - math.ceil(FINE_SHARE * self.steps)
-        return Stages(((0, partial(self.forward, self.coarse_pass)), (fine, partial(self.forward, self.layer_pass))))
+        return Stages(((0, self.coarse_pass.activations), (fine, self.layer_pass.activations)))
 
-    def forward(self, through: LayerPass, signals: Tensor) -> dict[str, Tensor]:
-        """Activations of signals [shape=(batch, *signal_shape)] by place."""
-        found = through.activations(signals)
-        if self.setup.progress is not None:
-            self.latest = through.rectified(found)
-        return found
+    def observe(self, activations: Activations) -> None:
+        """Keep the activations of the signals that are still moved, before the step that is being taken."""
+        assert isinstance(activations, Mapping)
+        self.latest = self.layer_pass.rectified(activations)
 
-    def verdict(self, number: int, signal: Tensor) -> Verdict:
-        """The verdict on a signal [shape=signal_shape] of one of the jobs."""
-        job = self.jobs[number]
-        with tensor_float32(False):
-            return measure(self.setup, job.clip, job.layer, job.seed, self.setup.domain.as_written(signal)).verdict
+    def judge(self, good_enough: Callable[[Verdict], bool]) -> Judge:
+        """Whether a signal of one of the jobs is good enough; only what is so by the step's own activations is measured."""
+
+        def judged(number: int, row: int, signal: Tensor) -> bool:
+            job = self.jobs[number]
+            if self.layer == job.layer:
+                target, found = ({name: t[k] for name, t in a.items()} for a, k in ((self.target, number), (self.latest, row)))
+                if not good_enough(verdict_at(self.setup, target, found)):
+                    return False
+            with tensor_float32(False):
+                return good_enough(
+                    measure(self.setup, job.clip, job.layer, job.seed, self.setup.domain.as_written(signal)).verdict
+                )
+
+        return judged
 
     def report(self, step: int, signals: Tensor, losses: Tensor) -> None:
         """Report to the caller's progress and callback."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from audiometamer.devices import describe, synchronize
 from audiometamer.matching import Match, NormalizedDescent, match
+from audiometamer.matching.descent import Forward
 from audiometamer.matching.domains import Waveform
-from audiometamer.matching.loop import Forward
 from audiometamer.matching.optimizers import Constant
 from audiometamer.metamers.criteria import similarity
 from audiometamer.metamers.methods import Method

@@ -89,7 +89,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Device and precision of the computation.
     versions : dict of str to str
         Versions of audiometamer, torch and Python.
-    tf32, compiled : bool
+    tf32, compiled, captured : bool
         How the steps were computed; see `synthesize`.
     domain : str
         What the signal is: ``Waveform`` (saved as a WAV), ``Image`` (a PNG), or the name of the domain's class (an array).
@@ -128,6 +128,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     tf32: bool = False
     compiled: bool = False
+    captured: bool = False
     domain: str = "Waveform"
     probabilities: dict[str, tuple[float, float]] = {}
     classes: dict[str, int] = {}

@@ -15,6 +15,7 @@ from audiometamer.metamers.passes import activations_and_logits
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.setup import Setup
 from audiometamer.metamers.targets import GivenTarget, as_input, as_targets
+from audiometamer.metamers.verdicts import Verdict
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
 from audiometamer.signals.audio import Clip
@@ -53,6 +54,7 @@ def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signa
         versions=versions(),
         tf32=setup.tf32,
         compiled=setup.compiled,
+        captured=setup.captured,
         domain=signal_kind(setup.domain),
         probabilities=probable,
         classes={task: len(labels) for task, labels in hearing.vocabulary(model).items() if task in probable},
@@ -60,6 +62,20 @@ def measure(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int, signa
         source=clip.source if isinstance(clip, Clip) else None,
         judged_by=judge_sha256(model, setup.null),
     )
+
+
+def verdict_at(setup: Setup, targets: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Verdict:
+    """The verdict on one signal by its activations at the matched layers alone, without labels.
+
+    Parameters
+    ----------
+    setup : Setup
+    targets, found : mapping of str to Tensor
+        By layer, without a batch.
+    """
+    measured = {place: similarity(targets[place], found[place]) for place in targets}
+    null = setup.null.layers if setup.null else {}
+    return judge_all(measured, null, {}, class_matches(setup.model, targets, found))
 
 
 def _compare(

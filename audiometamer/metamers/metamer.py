@@ -9,8 +9,8 @@ from torch import Tensor
 
 from audiometamer.io.fingerprints import fingerprint_of
 from audiometamer.io.hashes import sha256_of
+from audiometamer.matching.descent import Penalty
 from audiometamer.matching.domains import Domain
-from audiometamer.matching.loop import Penalty
 from audiometamer.matching.losses import Loss
 from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.captions import caption, original_caption, verdict_colour

@@ -1,11 +1,11 @@
 """Forward passes to the layers that are matched: folded, with a gentler compression, compiled if asked for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -18,7 +18,11 @@ from audiometamer.models.activations import Tap, record_taps
 from audiometamer.models.folding import faster_copy, shallow_copy
 from audiometamer.models.front_ends import with_coarser_front_end
 from audiometamer.models.model import Model
+from audiometamer.networks.octave_cochleagram import OctaveCochleagram
 from audiometamer.networks.texture_network import TextureNetwork
+
+if TYPE_CHECKING:
+    from audiometamer.matching.captured import Graphs
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Passes:
         self._stack = ExitStack()
         self._folded: dict[str, Model] = {}
         self._passes: dict[tuple[str, float, float | None], LayerPass] = {}
+        self._graphs: dict[tuple[Hashable, int], Graphs] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -119,14 +124,37 @@ class Passes:
             self._passes[key] = self._stack.enter_context(prepared)
         return self._passes[key]
 
+    @contextmanager
+    def graphs(self, kind: Hashable, signals: int) -> "Iterator[Graphs]":
+        """The graphs of the steps of one kind, of a power of two of rows; given up when memory runs out.
+
+        Parameters
+        ----------
+        kind : hashable
+            What the forward pass, loss and optimiser depend on.
+        signals : int
+            Number of them in the batch.
+        """
+        from audiometamer.matching.captured import Graphs  # torch's tracer is slow to import
+
+        size = 1 << (signals - 1).bit_length()
+        if (kind, size) not in self._graphs:
+            self._graphs[kind, size] = Graphs(size, beside=next(iter(self._graphs.values()), None))
+        try:
+            yield self._graphs[kind, size]
+        except torch.OutOfMemoryError:
+            self._graphs.clear()
+            raise
+
     def _clipped(self, model: Model, gradient_clip: float) -> Model:
         """A copy whose compression has a smaller largest derivative, if it has one and can be copied."""
         front_end, network = model.front_end, model.network
-        if gradient_clip == 1 or not (isinstance(front_end, Cochleagram) or isinstance(network, TextureNetwork)):
+        has_clip = isinstance(front_end, Cochleagram | OctaveCochleagram)
+        if gradient_clip == 1 or not (has_clip or isinstance(network, TextureNetwork)):
             return model
         copy = shallow_copy(model)
         if copy is not model:
-            if isinstance(front_end, Cochleagram):
+            if isinstance(front_end, Cochleagram | OctaveCochleagram):
                 copy.front_end = front_end.with_gradient_clip(gradient_clip)
             if isinstance(copy.network, TextureNetwork):
                 copy.network.clip_gradients(gradient_clip)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
-from audiometamer.matching.loop import losses_and_gradients
+from audiometamer.matching.descent import values_at
 from audiometamer.metamers.passes import activations_and_logits, layer_pass
 from audiometamer.metamers.scheduling import Job, layer_before
 from audiometamer.metamers.settings import places
@@ -112,7 +112,7 @@ def _try_step(setup: Setup, clip: Clip | GivenTarget, layer: str, seed: int) -> 
         for number in (2, 1):
             several = {place: t.expand(number, *t.shape) for place, t in target.items()}
             try:
-                losses, gradients = losses_and_gradients(
+                losses, gradients, _ = values_at(
                     matched.activations, start[:number], several, domain=setup.domain, loss=loss, penalty=setup.penalty
                 )
             except torch.OutOfMemoryError:  # the batches are halved until they fit

@@ -12,8 +12,9 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.fingerprints import fingerprint_of, is_known
 from audiometamer.io.foreign_code import takes
 from audiometamer.io.integers import as_integer
+from audiometamer.matching.descent import Penalty
 from audiometamer.matching.domains import Domain, check_domain
-from audiometamer.matching.loop import Callback, Penalty
+from audiometamer.matching.loop import Callback
 from audiometamer.matching.losses import Loss, by_part, combined, rectified
 from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.criteria import NullDistribution, default_null
@@ -44,6 +45,7 @@ class SynthesisOptions(TypedDict, total=False):
     batch_size: int | None
     tf32: bool
     compiled: bool
+    captured: bool
     callback: Callback | None
 
 
@@ -64,6 +66,7 @@ class Setup:
     stop: StoppingRule | Literal["passed"] | None = None
     tf32: bool = False
     compiled: bool = False
+    captured: bool = False
     progress: Callable[[Progress], object] | None = None
     callback: Callback | None = None
     checkpoints: Checkpoints | None = None
@@ -190,9 +193,11 @@ def _check_types(setup: Setup) -> None:
         raise AudioMetamerError(
             f"checkpoints is {setup.checkpoints!r}; it must be Checkpoints(path_of), with a function of settings to a path"
         )
-    for name in ("tf32", "compiled"):
+    for name in ("tf32", "compiled", "captured"):
         if not isinstance(value := getattr(setup, name), bool):
             raise AudioMetamerError(f"{name} is {value!r}; it must be True or False")
+    if setup.compiled and setup.captured:
+        raise AudioMetamerError("compiled and captured are both True; a step is either compiled or captured: give one of them")
     for name in ("progress", "callback"):
         if (value := getattr(setup, name)) is not None and not callable(value):
             raise AudioMetamerError(f"{name} is {value!r}; it must be a function")

@@ -6,9 +6,10 @@ from typing import Literal, Unpack
 from torch import Tensor
 
 from audiometamer.devices import tensor_float32
+from audiometamer.matching.descent import Penalty
 from audiometamer.matching.domains import Domain
 from audiometamer.matching.inference import with_gradients
-from audiometamer.matching.loop import Callback, Penalty, StopSynthesis
+from audiometamer.matching.loop import Callback, StopSynthesis
 from audiometamer.matching.losses import Loss
 from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.attempts import resumed, run_attempt
@@ -48,6 +49,7 @@ def synthesize(
     batch_size: int | None = None,
     tf32: bool = False,
     compiled: bool = False,
+    captured: bool = False,
     progress: Callable[[Progress], object] | None = None,
     callback: Callback | None = None,
     checkpoints: Checkpoints | None = None,
@@ -100,6 +102,9 @@ def synthesize(
     compiled : bool
         Whether the network is compiled by `torch.compile`, for one layer at a time; not for layers of the front end.
         Default False.
+    captured : bool
+        Whether each kind of step, the optimiser's part too, is traced once as a graph of fixed shape, in which finished signals
+        keep their rows; on an NVIDIA GPU it is a CUDA graph, and a step is one launch. Not with `compiled`. Default False.
     progress : callable, optional
         Called with a `Progress` every 20 steps.
     callback : callable, optional
@@ -143,6 +148,7 @@ def synthesize(
         batch_size=batch_size,
         tf32=tf32,
         compiled=compiled,
+        captured=captured,
         progress=progress,
         callback=callback,
         checkpoints=checkpoints,

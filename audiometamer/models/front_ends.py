@@ -1,6 +1,6 @@
 """The cochleagrams in a model, computed on another grid: coarser, or exactly as published."""
 
-import math
+from collections.abc import Callable
 
 from torch import nn
 
@@ -29,9 +29,8 @@ def with_coarser_front_end(model: Model, oversampling: float) -> Model:
     Model
         The model itself if it has no cochleagram on a finer grid, or exact ones only; or, with a warning, if it cannot be copied.
     """
-    return _on_another_grid(
-        model, [ears for ears in cochleagrams_of(model) if not ears.exact and ears.oversampling > oversampling], oversampling
-    )
+    finer = [ears for ears in cochleagrams_of(model) if not ears.exact and ears.oversampling > oversampling]
+    return _replaced(model, finer, lambda ears: ears.with_oversampling(oversampling))
 
 
 def with_exact_front_end(model: Model) -> Model:
@@ -43,7 +42,7 @@ def with_exact_front_end(model: Model) -> Model:
         If the model cannot be copied.
     """
     fast = [ears for ears in cochleagrams_of(model) if not ears.exact]
-    exact = _on_another_grid(model, fast, math.inf)
+    exact = _replaced(model, fast, Cochleagram.with_exact_path)
     if fast and exact is model:
         raise AudioMetamerError(
             f"the front end of {model.name} cannot be computed exactly, since the model cannot be copied: build it with "
@@ -52,6 +51,6 @@ def with_exact_front_end(model: Model) -> Model:
     return exact
 
 
-def _on_another_grid(model: Model, cochleagrams: list[Cochleagram], oversampling: float) -> Model:
-    replaced: dict[nn.Module, nn.Module] = {ears: ears.with_oversampling(oversampling) for ears in cochleagrams}
+def _replaced(model: Model, cochleagrams: list[Cochleagram], other: Callable[[Cochleagram], Cochleagram]) -> Model:
+    replaced: dict[nn.Module, nn.Module] = {ears: other(ears) for ears in cochleagrams}
     return shallow_copy(model, replaced) if replaced else model

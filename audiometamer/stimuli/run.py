@@ -240,7 +240,7 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
         with self.interruption.deferred():
             yield from iterate_metamers(
                 model, wanted, method=plan.method, steps=plan.steps, exact=plan.exact, null=opened.null,
-                batch_size=self._batch_size, progress=progress,
+                batch_size=self._batch_size, captured=plan.captured, progress=progress,
                 checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked, save=save),
             )  # fmt: skip
 

@@ -119,6 +119,12 @@ def test_silence_has_the_published_value(exact, fast):
         torch.testing.assert_close(out, torch.full_like(out, 0.0049019), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("options", [{"oversampling": 4.0}, {"oversampling": float("inf")}, {"exact": True}])
+def test_a_copy_on_another_grid_is_what_its_option_gives(fast, options):
+    copy = fast.with_exact_path() if "exact" in options else fast.with_oversampling(**options)
+    assert torch.equal(copy(noise(4000)), Cochleagram(**options)(noise(4000)))
+
+
 @pytest.mark.parametrize("n_samples", [1001, 1100, 33_333, 39_999, 40_001])
 def test_any_number_of_samples(decibels, n_samples):
     sound = noise(n_samples)
