@@ -92,7 +92,7 @@ def _pulse_spreading(low: float, high: float, f0: float, rng: np.random.Generato
     """
     center = np.sqrt(low * high) / 1000
     order = max(round(float(np.polyval([0.0459, -0.7964, 6.9097, 7.2244], center)) / np.sqrt(f0)), 1)
-    numbers = np.arange(max(round(low / f0), 1), round(high / f0) + 1)
+    numbers = np.arange(max(round(low / f0), 1), round(high / f0) + 1, dtype=np.float64)
     places, turns = rng.permutation(order), rng.random(order)
-    member = -numbers % order
+    member = (-numbers % order).astype(int)
     return numbers, 2 * np.pi * (numbers * places[member] / order**2 + turns[member])

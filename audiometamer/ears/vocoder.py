@@ -10,7 +10,7 @@ from torch import Tensor
 
 from audiometamer.ears.carriers import CARRIERS, Carrier, carriers
 from audiometamer.ears.ear import Ear, Filters
-from audiometamer.ears.spectra import FloatArray, apply, grid_frequencies, grid_length
+from audiometamer.ears.spectra import FloatArray, apply, grid_frequencies, grid_length, hilbert_envelope
 from audiometamer.ears.vocoder_bands import Spacing, band_response, device_bands, spaced_bands
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.integers import as_integer, as_seed
@@ -166,7 +166,7 @@ class Vocoder(Ear):
 
     def _envelopes(self, bands: Tensor) -> Tensor:
         if self.envelope == "hilbert":
-            return hilbert_envelope(bands)
+            return hilbert_envelope(bands, _FLOOR**0.5)
         rectified = bands.relu() if self.envelope == "half-wave" else bands.abs()
         smoothing = self.filters(bands[:, 0])["smoothing"]
         return apply(rectified, smoothing, self._grid(bands.shape[-1])).relu()
@@ -189,18 +189,6 @@ class Vocoder(Ear):
 
     def extra_repr(self) -> str:
         return f"{len(self.analysis)} bands, carrier={self.carrier!r}, sample_rate={self.sample_rate}, seed={self.seed}"
-
-
-def hilbert_envelope(bands: Tensor) -> Tensor:
-    """Hilbert envelopes of signals [shape=(..., samples)]; silence has a finite gradient."""
-    n = bands.shape[-1]
-    gain = torch.zeros(n, dtype=bands.dtype, device=bands.device)
-    gain[0] = 1
-    gain[1 : (n + 1) // 2] = 2
-    if n % 2 == 0:
-        gain[n // 2] = 1
-    analytic = torch.fft.ifft(torch.fft.fft(bands) * gain)
-    return (analytic.real.square() + analytic.imag.square() + _FLOOR).sqrt()
 
 
 def _rms(sounds: Tensor) -> Tensor:

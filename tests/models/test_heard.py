@@ -56,6 +56,24 @@ def test_ears_that_differ(tmp_path) -> None:
     assert not torch.allclose(heard[:, 0], right.ear(sounds[:, 0]))
 
 
+def test_broader_filters() -> None:
+    cochleagram = am.Cochleagram(sample_rate=4000, n_filters=4, high_limit=2000, window_size=101)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(27 * 45, 2)).eval().requires_grad_(False)
+    model = am.Model(network, front_end=cochleagram, sample_rate=4000, duration=0.25, labels=["a", "b"], name="m")
+    broadened = through_ear(model, "broadened:2")
+    assert (broadened.name, broadened.layers[0]) == ("m~broadened:2", "cochleagram")
+    assert isinstance(broadened.front_end, am.Cochleagram)
+    sounds = torch.randn(1, 1000, generator=torch.Generator().manual_seed(1)) / 10
+    expected = am.Cochleagram(sample_rate=4000, n_filters=4, high_limit=2000, window_size=101, broadening=2.0)(sounds)
+    torch.testing.assert_close(broadened.front_end(sounds), expected)
+    assert not torch.allclose(cochleagram(sounds), expected)
+    for ear, message in (("broadened", "such as broadened:2"), ("broadened:20", "broadening is 40.0")):
+        with pytest.raises(am.AudioMetamerError, match=message):
+            through_ear(model, ear)
+    with pytest.raises(am.AudioMetamerError, match="no cochleagram at its front"):
+        through_ear(small_model(), "broadened:2")
+
+
 def test_names(tmp_path) -> None:
     assert split_ear("a/b~msbg:N3") == ("a/b", "msbg:N3")
     assert split_ear("a+b~msbg:N3") == ("a+b", "msbg:N3")
