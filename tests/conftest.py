@@ -21,6 +21,12 @@ hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than cores, for whoever waits for a browser, a server or Slurm leaves a core idle."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(specs):
     """Share the cores among the workers, and what these start: threads that outnumber them wait for each other."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // len(specs), 1)))

@@ -15,13 +15,7 @@ from audiometamer.io.names import as_output_folder
 _REPRESENTATION = "MODEL:LAYER, cochleagram or stft"
 
 
-def _band(_: click.Context, __: click.Parameter, value: tuple[float, float] | None) -> tuple[float, float] | None:
-    return value or None
-
-
-band = click.option(
-    "--band", nargs=2, type=options.Number(0), metavar="LOW HIGH", callback=_band, help="Frequency band in Hz; default: all."
-)
+band = click.option("--band", nargs=2, type=options.Number(0), metavar="LOW HIGH", help="Frequency band in Hz; default: all.")
 seed = click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
 
 
@@ -56,16 +50,14 @@ def mad(
 
     Writes the four, the original, and sounds.tsv with all distances.
     """
-    from audiometamer.comparison.bounds import BoundedSound
     from audiometamer.comparison.files import check_new, write_mad
-    from audiometamer.comparison.mad import mad_competition
+    from audiometamer.comparison.mad import mad_bounds, mad_competition
     from audiometamer.comparison.representations import representations
 
     check_new(as_output_folder(out))
     (a, b), model = representations([first, second], partial(options.opened_model, device_name=device))
     original = model.read_clip(sound).samples.to(dtype=model.dtype, device=model.device)
-    level = float(original.square().mean().sqrt()) * (1 + 10 ** (noise / 10)) ** 0.5 * 10**0.05
-    domain = BoundedSound(rms=rms or level, band=band, sample_rate=model.sample_rate)
+    domain = mad_bounds(original, noise_db=noise, sample_rate=model.sample_rate, rms=rms, band=band)
     found = mad_competition(original, a, b, noise_db=noise, domain=domain, steps=steps, seed=seed)
     assert model.sample_rate is not None
     write_mad(out, found, original, model.sample_rate)
@@ -118,7 +110,7 @@ def controversial(
         found = controversial_sounds(
             models, pairs, search=search, seed=seed, callback=lambda done, n: tracker(done / n, f"{done} of {n} sounds")
         )
-    write_controversial(out, found, search, max(model.sample_rate or 0 for model in models))
+    write_controversial(out, found, search)
     table = plain_table("first model", "hears", "second model", "hears", "kept", numbers=("score",))
     for each in found:
         kept = "yes" if each.kept else "no"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from audiometamer.distortions.principal import PrincipalDistortions
     from audiometamer.distortions.scales import PerceptualScale
-    from audiometamer.distortions.spaces import Space
+    from audiometamer.distortions.spaces import Space, SpaceName
     from audiometamer.distortions.study import Study
     from audiometamer.models.model import Model
 
@@ -41,28 +41,15 @@ _level = click.option(
 class _Space(msgspec.Struct):
     """The options of the space of changes."""
 
-    space: str
+    space: "SpaceName"
     band: tuple[float, float] | None
     bands: int
 
     def of(self, model: "Model", signal: "Tensor") -> "Space":
         """The space at a signal of a model."""
-        from audiometamer.distortions import spaces
+        from audiometamer.distortions.spaces import space_named
 
-        if (self.band is not None) != (self.space == "band"):
-            raise AudioMetamerError("--space band and --band LOW HIGH go together; give both or neither")
-        if self.space == "all":
-            return spaces.EverySample(signal.numel())
-        if self.space == "level":
-            return spaces.EqualLevel(signal)
-        if signal.ndim != 1 or model.sample_rate is None:
-            raise AudioMetamerError(f"--space {self.space} takes sounds of one channel; {model.name} takes {model.signal_shape}")
-        if self.space == "envelope":
-            return spaces.WithinEnvelope(signal, sample_rate=model.sample_rate)
-        if self.space == "cochlea":
-            return spaces.cochlear_bands(signal, sample_rate=model.sample_rate, bands=self.bands)
-        assert self.band is not None
-        return spaces.Band(len(signal), sample_rate=model.sample_rate, low=self.band[0], high=self.band[1])
+        return space_named(self.space, signal, sample_rate=model.sample_rate, band=self.band, bands=self.bands)
 
 
 _space = options.gathered(
@@ -221,7 +208,10 @@ def _print_principal(found: "PrincipalDistortions") -> None:
 
 @distortions.command()
 @click.argument("sounds", nargs=-1, required=True, type=_path)
-@options.model
+@click.option(
+    "--model", "model_names", multiple=True, default=[options.DEFAULT_MODEL], show_default=True,
+    help="A model; given several times: several, each with these layers.",
+)  # fmt: skip
 @options.layers
 @click.option(
     "--path", "kind", type=click.Choice(_PATHS), default="sounds", show_default=True,
@@ -237,25 +227,28 @@ def _print_principal(found: "PrincipalDistortions") -> None:
 @options.out("distortions")
 @_overwrite
 def scale(
-    sounds: tuple[Path, ...], model_name: str, layer_names: tuple[str, ...], kind: str, values: str | None, points: int,
-    seed: int, dtype: str, device: str, batch_size: int, out: Path, overwrite: bool,
+    sounds: tuple[Path, ...], model_names: tuple[str, ...], layer_names: tuple[str, ...], kind: str, values: str | None,
+    points: int, seed: int, dtype: str, device: str, batch_size: int, out: Path, overwrite: bool,
 ) -> None:  # fmt: skip
     """Predict the perceptual scale along a path of sounds: SOUNDS in order, or a path made from one or two."""
+    from audiometamer.distortions.jacobian import check_same_signals
     from audiometamer.distortions.paths import path_of
     from audiometamer.distortions.scale_files import write_scales
     from audiometamer.distortions.scales import fisher_scale
 
     table_file = as_output_folder(out) / "scale.tsv"
     options.check_free(table_file, overwrite=overwrite)
-    (model,) = _opened([model_name], device, dtype)
-    layers = options.layers_of(model, layer_names)
+    models = _opened([*model_names], device, dtype)
+    check_same_signals(models)
+    model = models[0]
+    todo = [(each, layer) for each in models for layer in options.layers_of(each, layer_names)]
     clips = [clip.samples for clip in read_clips(model, sounds)]
     path, numbers = path_of(kind, clips, _numbers(values), sample_rate=model.sample_rate, seed=seed)
     scales = []
     with tracked() as tracker:
-        for done, layer in enumerate(layers):
-            tracker(done / len(layers), layer)
-            scales.append(fisher_scale(model, path, layer, positions=numbers, points=points, batch_size=batch_size))
+        for done, (each, layer) in enumerate(todo):
+            tracker(done / len(todo), f"{each.name} {layer}")
+            scales.append(fisher_scale(each, path, layer, positions=numbers, points=points, batch_size=batch_size))
         tracker(1.0, "done")
     write_scales(out, path, numbers, scales, sample_rate=model.sample_rate)
     _print_scales(scales)
@@ -272,9 +265,9 @@ def _numbers(values: str | None) -> list[float] | None:
 
 
 def _print_scales(scales: "list[PerceptualScale]") -> None:
-    table = plain_table("layer", "scale", numbers=("length",))
+    table = plain_table("model", "layer", "scale", numbers=("length",))
     for scale in scales:
-        table.add_row(scale.layer, " ".join(f"{value:.3f}" for value in scale.values), f"{scale.length:.4g}")
+        table.add_row(scale.model, scale.layer, " ".join(f"{value:.3f}" for value in scale.values), f"{scale.length:.4g}")
     print_table(table)
 
 

@@ -8,14 +8,18 @@ import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.experiment_analysis import analyse, power
+from audiometamer.cli.experiment_ranking import build_compared, rank, reply_as_model
+from audiometamer.cli.experiment_scaling import build_pairs, refuse_options, reply_to_pairs, scale
 from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.build import BuiltExperiment
 from audiometamer.experiment.build import build as build_folder
+from audiometamer.experiment.comparisons.design import ComparisonDesign, is_comparison_design
 from audiometamer.experiment.pack import PackFormat
 from audiometamer.experiment.pack import pack as pack_folder
 from audiometamer.experiment.reading import experiment_with, read_experiment
+from audiometamer.experiment.scaling.design import ScalingDesign, is_scaling_design
 from audiometamer.listening import folder as layout
 from audiometamer.listening.collect import RefusalsError
 from audiometamer.listening.collect import collect as collect_files
@@ -36,7 +40,7 @@ _stimulus_set = click.argument("stimulus_set", metavar="SET", type=_path)
     headings={
         "Prepare": ("power", "sentences", "build", "rehearse"),
         "Run": ("serve", "links", "release", "pack", "collect"),
-        "Analyse": ("export", "analyse"),
+        "Analyse": ("export", "analyse", "rank", "scale"),
     },
 )  # fmt: skip
 def experiment() -> None:
@@ -45,6 +49,8 @@ def experiment() -> None:
 
 experiment.add_command(analyse)
 experiment.add_command(power)
+experiment.add_command(rank)
+experiment.add_command(scale)
 
 
 @experiment.command()
@@ -53,7 +59,16 @@ experiment.add_command(power)
 @serving.names_key
 @options.out("experiment")
 def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None:
-    """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them."""
+    """Build an experiment from SET: the list of every listener, sounds under opaque names, and the key to them.
+
+    SET is a stimulus set; for triads and quadruples, a folder with the sounds of a path.
+    """
+    if is_comparison_design(design):
+        build_compared(stimulus_set, design, key, out)
+        return
+    if is_scaling_design(design):
+        build_pairs(stimulus_set, design, key, out)
+        return
     built = build_folder(stimulus_set, design, out, key=key)
     _print_conditions(built)
     click.echo(
@@ -65,9 +80,7 @@ def build(stimulus_set: Path, design: Path, key: Path | None, out: Path) -> None
         instead = "left out" if built.design.conditions.missing == "leave-out" else "played as natural clips instead"
         clips = len({one.clip for one in built.available.missing})
         click.echo(f"{len(built.available.missing)} metamers of {clips} clips are missing, {instead}: {out / layout.MISSING}")
-    serving.print_open_ends(built.requested, out)
-    keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
-    click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
+    serving.print_files(built.requested, out)
 
 
 def _print_conditions(built: BuiltExperiment) -> None:
@@ -206,16 +219,42 @@ def collect(
     help="Proportion correct: relu0=0.8, cochcnn-word/relu0=0.8, natural=0.95, headphones=1; may be given several times.",
 )  # fmt: skip
 @click.option("--guesses", type=options.Number(0, 1), default=0.02, show_default=True, help="Probability of a random answer.")
-@click.option("--model", "model_name", help="Network that answers, instead of --accuracy.")
+@click.option(
+    "--model", "model_name",
+    help="Network that answers, instead of --accuracy; where sounds tell models apart, one of these: MODEL:LAYER, or MODEL.",
+)  # fmt: skip
+@click.option(
+    "--noise", type=options.Number(0), default=None, help="Where sounds tell models apart: noise of the decisions; default: 0.5."
+)
+@click.option(
+    "--scale", "known", type=(_path, str), metavar="TABLE LAYER",
+    help="Triads and quadruples: scale of the listeners, of a layer in a table of `distortions scale`; default: a straight line.",
+)  # fmt: skip
+@click.option(
+    "--sigma", type=options.Number(0), default=None, help="Triads and quadruples: noise of the decisions; default: 0.2."
+)
 @options.device
 @serving.rehearsed
 def rehearse(
-    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str,
-    **asked: Any,
+    folder: Path, out: Path, listeners: int, accuracy: tuple[str, ...], guesses: float, model_name: str | None,
+    noise: float | None, known: tuple[Path, str] | None, sigma: float | None, device: str, **asked: Any,
 ) -> None:  # fmt: skip
     """Let simulated listeners take EXPERIMENT concurrently, and compare confirmed answers with those on disk."""
     read = read_experiment(folder)
-    serving.rehearse_and_report(read, out, _reply(read, accuracy, guesses, model_name, device), listeners=listeners, **asked)
+    of_pairs, of_models = {"--scale": known is not None, "--sigma": sigma is not None}, {"--noise": noise is not None}
+    of_words = {"--accuracy": bool(accuracy)}
+    if isinstance(read.design, ScalingDesign):
+        refuse_options(of_words | {"--model": model_name is not None}, "in which answers are right or wrong")
+        refuse_options(of_models, "of sounds that tell models apart")
+        reply = reply_to_pairs(read, known, 0.2 if sigma is None else sigma, guesses)
+    elif isinstance(read.design, ComparisonDesign):
+        refuse_options(of_words | of_pairs, "in which sounds do not tell models apart")
+        reply = reply_as_model(read, model_name, 0.5 if noise is None else noise)
+    else:
+        refuse_options(of_pairs, "with triads or quadruples")
+        refuse_options(of_models, "of sounds that tell models apart")
+        reply = _reply(read, accuracy, guesses, model_name, device)
+    serving.rehearse_and_report(read, out, reply, listeners=listeners, **asked)
 
 
 def _reply(read: Experiment, accuracy: tuple[str, ...], guesses: float, model_name: str | None, device: str) -> Responder:

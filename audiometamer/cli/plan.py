@@ -14,7 +14,7 @@ from audiometamer.cli.groups import Group
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.cli.progress import tracked
 from audiometamer.cli.status import print_status
-from audiometamer.errors import AudioMetamerWarning, pluralize
+from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, pluralize
 from audiometamer.jobs.progress import format_duration
 from audiometamer.stimuli.status import read_status
 
@@ -45,9 +45,13 @@ def plan() -> None:
 )
 def check(path: Path, device: str, measure: bool) -> None:
     """Check every key of PLAN; estimate the number of items, time and disk space, and count the items that exist."""
+    from audiometamer.stimuli.comparisons.plan import is_comparison_plan
     from audiometamer.stimuli.estimate import estimate
     from audiometamer.stimuli.plan import read_plan
 
+    if is_comparison_plan(path):
+        _check_comparisons(path)
+        return
     plan = read_plan(path)
     with tracked() as tracker, _few_notes():
         found = estimate(plan, device=device, measure=measure, progress=tracker, visit=partial(_note_missing_null, plan))
@@ -67,6 +71,22 @@ def check(path: Path, device: str, measure: bool) -> None:
             else f"; up to {format_duration(found.at_most)} if the steps are too few and every attempt is needed"
         )
         click.echo(f"about {format_duration(found.seconds)} of one worker on this device{few}")
+
+
+def _check_comparisons(path: Path) -> None:
+    """Count the items of a plan of sounds that tell models apart."""
+    from audiometamer.stimuli.comparisons.items import expand_comparisons
+    from audiometamer.stimuli.comparisons.plan import read_comparison_plan
+    from audiometamer.stimuli.layout import is_complete
+
+    expansion = expand_comparisons(read_comparison_plan(path))
+    table = plain_table("kind", "made for", numbers=("items", "there"))
+    there = {item.key: is_complete(expansion.folder / item.folder) for item in expansion.items}
+    for kind, of in dict.fromkeys((item.kind, item.of) for item in expansion.items):
+        keys = [item.key for item in expansion.items if (item.kind, item.of) == (kind, of)]
+        table.add_row(kind, ", ".join(of), str(len(keys)), str(sum(there[key] for key in keys)))
+    print_table(table)
+    click.echo(f"{pluralize(len(there), 'item')} in {expansion.folder}, {sum(there.values())} of them there already")
 
 
 def _note_missing_null(
@@ -111,16 +131,37 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
     Finished items are kept: rerun the same command to resume after an interruption. Several runs share the work. Each ends by
     writing the set's index, licences, README and manifest.
     """
+    from audiometamer.stimuli.comparisons.plan import is_comparison_plan
     from audiometamer.stimuli.items import expand
     from audiometamer.stimuli.plan import read_plan
     from audiometamer.stimuli.run import run as run_plan
 
+    if is_comparison_plan(path):
+        _run_comparisons(path, device=device, workers=workers, retry=retry)
+        return
     plan = read_plan(path)
     with _few_notes():
         expansion = expand(plan, visit=partial(_note_missing_null, plan))
     with tracked() as tracker:
         run_plan(expansion, device=device, workers=workers, attempts=attempts if retry else 1, progress=tracker)
     print_status(read_status(expansion.folder))
+
+
+def _run_comparisons(path: Path, *, device: str, workers: int, retry: str | None) -> None:
+    from audiometamer.stimuli.comparisons.items import expand_comparisons
+    from audiometamer.stimuli.comparisons.plan import read_comparison_plan
+    from audiometamer.stimuli.comparisons.run import run_comparisons
+
+    _refuse_retry(retry)
+    expansion = expand_comparisons(read_comparison_plan(path))
+    with tracked() as tracker:
+        run_comparisons(expansion, device=device, workers=workers, progress=tracker)
+    print_status(read_status(expansion.folder))
+
+
+def _refuse_retry(retry: str | None) -> None:
+    if retry is not None:
+        raise AudioMetamerError("--retry is for metamers; give the plan of sounds that tell models apart further seeds")
 
 
 @click.command()
@@ -131,9 +172,16 @@ def run(path: Path, device: str, workers: int, retry: str | None, attempts: int)
 def submit(path: Path, retry: str | None, attempts: int, **asked: Any) -> None:
     """Make the items of PLAN on a Slurm cluster: write an array script beside it, and submit it."""
     from audiometamer.metamers.criteria import default_null
+    from audiometamer.stimuli.comparisons.items import expand_comparisons
+    from audiometamer.stimuli.comparisons.plan import is_comparison_plan, read_comparison_plan
     from audiometamer.stimuli.plan import read_plan
     from audiometamer.stimuli.sources import find_sources
 
+    if is_comparison_plan(path):
+        _refuse_retry(retry)
+        expand_comparisons(read_comparison_plan(path))  # faults are reported here rather than in a log
+        slurm.submit(path, attempts=1, **asked)
+        return
     plan = read_plan(path)
     find_sources(plan)  # faults are reported here rather than in a log
     for number in range(len(plan.content.models)):

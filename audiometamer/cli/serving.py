@@ -161,6 +161,13 @@ def print_open_ends(design: CommonDesign, out: Path) -> None:
         )
 
 
+def print_files(design: CommonDesign, out: Path) -> None:
+    """Print what the design of a built folder leaves open, and which of its files are for the experimenter alone."""
+    print_open_ends(design, out)
+    keys = f"{out / layout.KEY} {out / layout.NAMES_KEY}"
+    click.echo(f"keys, for your eyes only: {keys}   secret of the results page: {out / layout.SECRET}")
+
+
 def local_address(port: int) -> str:
     """Address of a server on this machine, for listeners at this machine."""
     return f"http://127.0.0.1:{port}"

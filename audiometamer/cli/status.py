@@ -6,6 +6,7 @@ import click
 
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.io.files import json_text
+from audiometamer.stimuli.comparison_records import is_comparison_set
 from audiometamer.stimuli.status import STATES, Status, read_status
 
 
@@ -32,6 +33,7 @@ def print_status(found: Status) -> None:
         click.echo(f"{trouble.folder}: {trouble.message}")
     if len(found.errors) > 10:
         click.echo(f"and {len(found.errors) - 10} more with errors: see their error.json")
-    unjudged = f", {n} are unjudged: their models have no null distribution" if (n := found.counts["unjudged"]) else ""
+    why = "distortions have no criterion" if is_comparison_set(Path(found.set)) else "their models have no null distribution"
+    unjudged = f", {n} are unjudged: {why}" if (n := found.counts["unjudged"]) else ""
     failed = f"{found.counts['failed']} of them failed their verdict"
     click.echo(f"{found.made} of {found.total} items of {found.set} are made, {failed}{unjudged}")

@@ -116,7 +116,7 @@ def synth(
     model = options.opened_model(model_name, device)
     if groups_file is not None:
         model.labels = grouped(model.named_labels(), read_groups(groups_file))
-    given = _read_targets(model, targets)
+    given = _read_targets(model, targets, start=start, length=duration)
     layers = options.layers_of(
         model,
         layer_names or tuple(dict.fromkeys(layer for target in given for layer in target.activations)) or model.default_layers,
@@ -135,14 +135,17 @@ def synth(
     )  # fmt: skip
 
 
-def _read_targets(model: "Model", paths: Sequence[Path]) -> "list[GivenTarget]":
-    """Read files of activations and rename their layers as the model records them."""
+def _read_targets(model: "Model", paths: Sequence[Path], *, start: float | None, length: float | None) -> "list[GivenTarget]":
+    """Read files of activations, whose layers are renamed as the model records them, and of morphs, of a part of each sound."""
     from audiometamer.metamers.morphs import read_morph
     from audiometamer.metamers.targets import read_target
 
     check_clip_names(paths)
     return [
-        read_morph(path, model) if path.suffix == ".toml" else read_target(path).rename_layers(model.canonical) for path in paths
+        read_morph(path, model, start=start, length=length)
+        if path.suffix == ".toml"
+        else read_target(path).rename_layers(model.canonical)
+        for path in paths
     ]
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.comparison.bounds import BoundedSound
@@ -46,8 +48,10 @@ class ControversialSound(NamedTuple):
         What the first model is to hear, and the second.
     sound : Tensor [shape=(...)]
         At the higher of the models' rates, as optimised.
+    written : array of int16 [shape=(..., samples)], or None
+        The same at its level in 16 bits at the presentation rate; None of what is not a sound.
     found_score : float
-        Hard score of that sound.
+        Hard score of the sound as optimised.
     score : float
         Hard score of the sound as listeners hear it: at its level, in 16 bits, resampled to the presentation rate.
     first_hears, second_hears : str
@@ -61,6 +65,7 @@ class ControversialSound(NamedTuple):
     first_word: str
     second_word: str
     sound: Tensor
+    written: NDArray[np.int16] | None
     found_score: float
     score: float
     first_hears: str
@@ -213,14 +218,15 @@ class _Rivals:
             rows = range(begin, min(begin + self.search.batch_size, len(self.pairs)))
             sounds = self._optimised(starts[rows.start : rows.stop], rows)
             found_scores = self._hard(sounds, rows)
-            heard = self._presented(sounds)
+            written, heard = self._presented(sounds)
             scores = self._hard(heard, rows)
             with torch.no_grad():
                 hears = [self._words_heard(which, heard, rows) for which in (0, 1)]
             yield [
                 ControversialSound(
-                    self.models[0].name, self.models[1].name, *self.pairs[row], sounds[k], float(found_scores[k]),
-                    float(scores[k]), hears[0][k], hears[1][k], bool(scores[k] >= self.search.least_score),
+                    self.models[0].name, self.models[1].name, *self.pairs[row], sounds[k], written[k],
+                    float(found_scores[k]), float(scores[k]), hears[0][k], hears[1][k],
+                    bool(scores[k] >= self.search.least_score),
                 )
                 for k, row in enumerate(rows)
             ]  # fmt: skip
@@ -269,13 +275,12 @@ class _Rivals:
         tasks = [self.places[which][row][0] for row in rows]
         return [model.predicted_label(task, by_task[task][k]) for k, task in enumerate(tasks)]
 
-    def _presented(self, sounds: Tensor) -> Tensor:
-        """The sounds as listeners hear them; what is not a sound as its file holds it."""
+    def _presented(self, sounds: Tensor) -> tuple[Sequence[NDArray[np.int16] | None], Tensor]:
+        """The sounds as they are written, and as listeners hear them; what is not a sound as its file holds it."""
         rate = self.models[0].sample_rate
         if rate is None:
-            return self.domain.as_written(sounds).to(sounds)
+            return [None] * len(sounds), self.domain.as_written(sounds).to(sounds)
         presentation = self.search.presentation_rate
         written = [as_16_bits(s, sample_rate=rate, presentation_rate=presentation, level=self.search.level) for s in sounds]
-        return torch.stack(
-            [as_heard(w, s, sample_rate=rate, presentation_rate=presentation) for w, s in zip(written, sounds, strict=True)]
-        )
+        heard = [as_heard(w, s, sample_rate=rate, presentation_rate=presentation) for w, s in zip(written, sounds, strict=True)]
+        return written, torch.stack(heard)

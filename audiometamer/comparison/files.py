@@ -12,9 +12,9 @@ from audiometamer.comparison.controversial import ControversialSound, Search
 from audiometamer.comparison.discriminative import Clustering
 from audiometamer.comparison.distant import DistantMetamers
 from audiometamer.comparison.mad import MadSound
-from audiometamer.comparison.presented import as_16_bits
+from audiometamer.comparison.presented import write_16_bits
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import atomic_folder, atomic_write
+from audiometamer.io.files import atomic_folder
 from audiometamer.io.names import safe_name
 from audiometamer.io.tables import write_table
 from audiometamer.signals.audio import write_wav
@@ -42,15 +42,14 @@ def write_mad(folder: Path, sounds: Sequence[MadSound], original: Tensor, sample
     _write(folder, waves, sample_rate, MAD_COLUMNS, rows)
 
 
-def write_controversial(folder: Path, sounds: Sequence[ControversialSound], search: Search, sample_rate: int) -> None:
+def write_controversial(folder: Path, sounds: Sequence[ControversialSound], search: Search) -> None:
     """Write controversial sounds as listeners hear them, in 16 bits at the presentation rate; also those that are not kept."""
     waves: dict[str, NDArray[np.int16]] = {}
     rows = []
     for each in sounds:
         name = "_".join(map(safe_name, (each.first, each.first_word, each.second, each.second_word))) + ".wav"
-        waves[name] = as_16_bits(
-            each.sound, sample_rate=sample_rate, presentation_rate=search.presentation_rate, level=search.level
-        )
+        assert each.written is not None  # the commands take models of sounds
+        waves[name] = each.written
         values = {column: getattr(each, column) for column in CONTROVERSIAL_COLUMNS[1:]}
         rows.append({"file": name} | values | {"kept": "yes" if each.kept else "no"})
     _write(folder, waves, search.presentation_rate, CONTROVERSIAL_COLUMNS, rows)
@@ -93,13 +92,6 @@ def _write(
             if isinstance(samples, Tensor):
                 write_wav(temporary / name, samples, sample_rate)
             else:
-                _write_16_bits(temporary / name, samples, sample_rate)
+                write_16_bits(temporary / name, samples, sample_rate)
         for name, (names, table) in {TABLE: (columns, rows), **(more or {})}.items():
             write_table(temporary / name, names, table)
-
-
-def _write_16_bits(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
-    import scipy.io.wavfile
-
-    with atomic_write(path) as temporary:
-        scipy.io.wavfile.write(temporary, sample_rate, samples.T)

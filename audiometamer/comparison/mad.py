@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from audiometamer.comparison.bounds import BoundedSound
 from audiometamer.comparison.level_sets import LevelSet, Measure
 from audiometamer.comparison.representations import Representation
 from audiometamer.errors import AudioMetamerError
@@ -118,6 +119,32 @@ def mad_competition(
                 )
             )  # fmt: skip
     return sounds
+
+
+def mad_bounds(
+    original: Tensor,
+    *,
+    noise_db: float,
+    sample_rate: int | None,
+    rms: float | None = None,
+    band: tuple[float, float] | None = None,
+) -> BoundedSound:
+    """Bounds of a competition: in full scale, within a band, and no louder than an RMS.
+
+    Parameters
+    ----------
+    original : Tensor [shape=(...)]
+    noise_db : float
+        Level of the start's noise in dB re the original's RMS.
+    sample_rate : int or None
+        Hz; required for a band.
+    rms : float, optional
+        Largest RMS. Default: 1 dB above that of the original with its noise.
+    band : tuple of float, optional
+        Lowest and highest frequency in Hz. Default: all.
+    """
+    with_noise = float(original.square().mean().sqrt()) * (1 + 10 ** (noise_db / 10)) ** 0.5
+    return BoundedSound(rms=rms or with_noise * 10**0.05, band=band, sample_rate=sample_rate)
 
 
 _EXTREMES: Sequence[tuple[Literal["nearest", "farthest"], float]] = (("nearest", -1.0), ("farthest", 1.0))

@@ -1,11 +1,14 @@
 """Sounds as listeners hear them: at a level, in 16 bits, at the rate of the presentation."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
+from audiometamer.io.files import atomic_write
 from audiometamer.signals.resampling import resample_by_fourier
 
 STEPS = 32768  # of 16 bits, for one sign
@@ -52,3 +55,11 @@ def as_heard(written: NDArray[np.int16], like: Tensor, *, sample_rate: int, pres
     n = like.shape[-1]
     samples = np.pad(samples[..., :n], [(0, 0)] * (samples.ndim - 1) + [(0, max(0, n - samples.shape[-1]))])
     return torch.from_numpy(samples).to(like)
+
+
+def write_16_bits(path: Path, samples: NDArray[np.int16], sample_rate: int) -> None:
+    """Write 16-bit samples [shape=(..., samples)] as a WAV file; the same samples give the same bytes."""
+    import scipy.io.wavfile
+
+    with atomic_write(path) as temporary:
+        scipy.io.wavfile.write(temporary, sample_rate, samples.T)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 
@@ -15,6 +15,18 @@ from audiometamer.distortions.spaces import EverySample, Space
 from audiometamer.errors import AudioMetamerError, one_line
 from audiometamer.models.model import Model
 from audiometamer.models.recording import record
+
+
+def check_same_signals(models: Sequence[Model]) -> None:
+    """Raise an `AudioMetamerError` unless all models take signals of one sample rate and shape."""
+    for model in models[1:]:
+        if model.sample_rate != models[0].sample_rate:
+            rates = f"{models[0].name} takes {models[0].sample_rate} Hz and {model.name} {model.sample_rate} Hz"
+            raise AudioMetamerError(f"{rates}; give models of one sample rate")
+        if model.signal_shape != models[0].signal_shape:
+            raise AudioMetamerError(
+                f"{models[0].name} takes signals of shape {models[0].signal_shape} and {model.name} of {model.signal_shape}"
+            )
 
 
 class Jacobian:

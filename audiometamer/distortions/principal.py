@@ -19,7 +19,7 @@ from torch import Tensor
 
 from audiometamer.distortions.amplitude import at_level
 from audiometamer.distortions.directions import Slope, climbed
-from audiometamer.distortions.jacobian import Jacobian, Restricted
+from audiometamer.distortions.jacobian import Jacobian, Restricted, check_same_signals
 from audiometamer.distortions.spaces import Space
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import write_table
@@ -296,14 +296,7 @@ def _check(models: Sequence[Model], layers: Sequence[str], ridge: float) -> None
         )
     if not 0 <= ridge < 1:
         raise AudioMetamerError(f"ridge is {ridge}; it must be at least 0 and less than 1")
-    for model in models[1:]:
-        if model.sample_rate != models[0].sample_rate:
-            rates = f"{models[0].name} takes {models[0].sample_rate} Hz and {model.name} {model.sample_rate} Hz"
-            raise AudioMetamerError(f"{rates}; give models of one sample rate")
-        if model.signal_shape != models[0].signal_shape:
-            raise AudioMetamerError(
-                f"{models[0].name} takes signals of shape {models[0].signal_shape} and {model.name} of {model.signal_shape}"
-            )
+    check_same_signals(models)
 
 
 def _basis(parts: Sequence[Restricted], active: Sequence[Tensor], most: int, seed: int) -> Tensor | None:

@@ -13,7 +13,8 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import TableRow, read_table, write_table
 from audiometamer.signals.files import signal_suffix, write_signal
 
-COLUMNS = ("layer", "number", "value", "position", "scale", "length", "step", "file")
+SCALE = "scale.tsv"
+COLUMNS = ("model", "layer", "number", "value", "position", "scale", "length", "step", "file")
 
 
 def write_scales(
@@ -44,7 +45,7 @@ def write_scales(
         write_signal(out / file, sound, sample_rate)
     rows = [
         {
-            "layer": scale.layer, "number": k, "value": values[k], "position": float(scale.positions[k]),
+            "model": scale.model, "layer": scale.layer, "number": k, "value": values[k], "position": float(scale.positions[k]),
             "scale": float(scale.values[k]), "length": f"{scale.length:.6g}",
             "step": f"{scale.steps[k - 1]:.6g}" if k else None, "file": files[k],
         }
@@ -52,8 +53,8 @@ def write_scales(
         for k in range(len(path))
     ]  # fmt: skip
     draw_scales(out / "scale.png", scales)
-    write_table(out / "scale.tsv", COLUMNS, rows)
-    return out / "scale.tsv"
+    write_table(out / SCALE, COLUMNS, rows)
+    return out / SCALE
 
 
 @literal_text()
@@ -67,7 +68,9 @@ def draw_scales(path: Path, scales: Sequence[PerceptualScale]) -> None:
     figure, axis = plt.subplots(figsize=(5, 4.5), layout="constrained")
     axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for k, scale in enumerate(scales):
-        axis.plot(scale.positions, scale.values, label=scale.layer, markersize=4, **line_style(k))
+        several = len({each.model for each in scales}) > 1
+        label = f"{scale.model} {scale.layer}" if several else scale.layer
+        axis.plot(scale.positions, scale.values, label=label, markersize=4, **line_style(k))
     axis.set(xlabel="position on the path", ylabel="predicted scale", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axis.legend(fontsize=8)
     tidy(axis)
@@ -83,12 +86,12 @@ def score_tables(measured: Path, predicted: Path) -> dict[str, AreaMatch]:
     measured : path
         Table with the columns ``position`` and ``scale``; further columns that begin with ``resample`` are resampled scales.
     predicted : path
-        Table with the columns ``layer``, ``position`` and ``scale``, as `write_scales` writes it.
+        Table with the columns ``layer``, ``position``, ``scale`` and perhaps ``model``, as `write_scales` writes it.
 
     Returns
     -------
     dict of str to AreaMatch
-        By layer.
+        By layer; by model and layer if there are several models.
 
     Raises
     ------
@@ -96,27 +99,29 @@ def score_tables(measured: Path, predicted: Path) -> dict[str, AreaMatch]:
         If a table cannot be read, a cell is no number, or the positions differ.
     """
     rows = read_table(measured, required=("position", "scale"))
-    positions, scale = _column(rows, "position", measured), _column(rows, "scale", measured)
+    positions, scale = number_column(rows, "position", measured), number_column(rows, "scale", measured)
     names = [name for name in (rows[0] if rows else {}) if name.startswith("resample")]
-    resampled = [_column(rows, name, measured) for name in names] or None
+    resampled = [number_column(rows, name, measured) for name in names] or None
     found: dict[str, list[TableRow]] = {}
-    for row in read_table(predicted, required=("layer", "position", "scale")):
-        found.setdefault(row["layer"], []).append(row)
+    of_layers = read_table(predicted, required=("layer", "position", "scale"))
+    several = len({row.get("model") for row in of_layers}) > 1
+    for row in of_layers:
+        found.setdefault(f"{row['model']} {row['layer']}" if several else row["layer"], []).append(row)
     if not rows or not found:
         raise AudioMetamerError(f"{predicted if rows else measured} has no rows; a score takes a scale of two or more sounds")
     matches = {}
     for layer, of_layer in found.items():
-        places = _column(of_layer, "position", predicted)
+        places = number_column(of_layer, "position", predicted)
         if len(places) != len(positions) or not np.allclose(places, positions, atol=1e-4):
             raise AudioMetamerError(f"the positions of {layer} in {predicted} are not those in {measured}; give the same sounds")
         matches[layer] = area_matching_score(
-            scale, _column(of_layer, "scale", predicted), positions=positions, resampled=resampled
+            scale, number_column(of_layer, "scale", predicted), positions=positions, resampled=resampled
         )
     return matches
 
 
-def _column(rows: Sequence[TableRow], name: str, path: Path) -> list[float]:
-    """The numbers of a column."""
+def number_column(rows: Sequence[TableRow], name: str, path: Path) -> list[float]:
+    """The numbers of a column of a table at `path`; raises an `AudioMetamerError` if a cell is none."""
     numbers = []
     for row in rows:
         try:

@@ -36,6 +36,8 @@ class PerceptualScale:
         ∫ ‖J γ′‖ ds, the length of the path in the layer.
     steps : array [shape=(sounds − 1,)]
         Distance ‖f(x_{i+1}) − f(x_i)‖ of neighbours: at most the length of the path between them.
+    model : str
+        Name of the model. Default: none.
     """
 
     layer: str
@@ -43,6 +45,7 @@ class PerceptualScale:
     values: Vector
     length: float
     steps: Vector
+    model: str = ""
 
 
 def fisher_scale(
@@ -90,7 +93,7 @@ def fisher_scale(
     with torch.no_grad():
         activations = torch.cat([record(model, part, layer).flatten(1) for part in path.split(batch_size)]).double()
     steps = (activations[1:] - activations[:-1]).norm(dim=1).cpu().numpy()
-    return PerceptualScale(layer, x, np.concatenate([[0.0], np.cumsum(lengths) / length]), length, steps)
+    return PerceptualScale(layer, x, np.concatenate([[0.0], np.cumsum(lengths) / length]), length, steps, model.name)
 
 
 def gaussian_information(first: ArrayLike, second: ArrayLike, *, points: int = 100) -> Vector:
@@ -173,7 +176,7 @@ def gaussian_scale(model: Model, first: Tensor, second: Tensor, layer: str, *, p
     along = np.concatenate([[0.0], np.cumsum((root[1:] + root[:-1]) / 2 * np.diff(t))])
     if not along[-1] > 0:
         raise AudioMetamerError(f"layer {layer!r} of {model.name} has the same means and covariances for both sounds")
-    return PerceptualScale(layer, t, along / along[-1], float(along[-1]), np.diff(along))
+    return PerceptualScale(layer, t, along / along[-1], float(along[-1]), np.diff(along), model.name)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ orthonormal that is ε's own size; where they are not, as in `WithinEnvelope`, i
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from audiometamer.errors import AudioMetamerError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+SpaceName = Literal["all", "level", "envelope", "cochlea", "band"]
 
 
 class Space(ABC):
@@ -283,15 +285,12 @@ def envelope(sound: Tensor, *, sample_rate: int, cutoff: float = 30.0) -> Tensor
     cutoff : float
         Frequency in Hz at which the Gaussian is −3 dB. Default 30.
     """
+    import scipy.signal
+
     n = len(sound)
-    steps = torch.zeros(n, dtype=torch.float64)
-    steps[0], steps[1 : (n + 1) // 2] = 1, 2
-    if n % 2 == 0:
-        steps[n // 2] = 1
-    magnitude = torch.fft.ifft(torch.fft.fft(sound.double().cpu()) * steps).abs()
-    frequencies = torch.fft.rfftfreq(n, 1 / sample_rate, dtype=torch.float64)
-    smooth = torch.fft.rfft(magnitude) * torch.exp2(-0.5 * (frequencies / cutoff) ** 2)
-    return torch.fft.irfft(smooth, n=n).clamp_min(0)
+    magnitude = np.abs(scipy.signal.hilbert(sound.double().cpu().numpy()))
+    gains = np.exp2(-0.5 * (np.fft.rfftfreq(n, 1 / sample_rate) / cutoff) ** 2)
+    return torch.from_numpy(np.fft.irfft(np.fft.rfft(magnitude) * gains, n).clip(0))
 
 
 def spanned(signals: Sequence[Tensor] | Tensor, *, description: str = "the span of given signals, of equal RMS") -> Space:
@@ -304,6 +303,44 @@ def spanned(signals: Sequence[Tensor] | Tensor, *, description: str = "the span 
         The space in words.
     """
     return _Basis(_orthonormal(torch.stack([s.detach().double().cpu().flatten() for s in signals]).numpy()), description)
+
+
+def space_named(
+    name: SpaceName, signal: Tensor, *, sample_rate: int | None, band: tuple[float, float] | None = None, bands: int = 30
+) -> Space:
+    """A space by its name.
+
+    Parameters
+    ----------
+    name : {"all", "level", "envelope", "cochlea", "band"}
+        `EverySample`, `EqualLevel`, `WithinEnvelope`, `cochlear_bands` or `Band`.
+    signal : Tensor [shape=signal_shape]
+    sample_rate : int or None
+        Hz; None if it is not a sound.
+    band : tuple of float, optional
+        Edges in Hz of the band, which ``"band"`` needs. Default: none.
+    bands : int
+        Number of cochlear bands. Default 30.
+
+    Raises
+    ------
+    AudioMetamerError
+        If the space takes sounds of one channel and this is none, or a band is missing or superfluous.
+    """
+    if (band is not None) != (name == "band"):
+        raise AudioMetamerError("the space band and a band LOW HIGH go together; give both or neither")
+    if name == "all":
+        return EverySample(signal.numel())
+    if name == "level":
+        return EqualLevel(signal)
+    if signal.ndim != 1 or sample_rate is None:
+        raise AudioMetamerError(f"the space {name} takes sounds of one channel, not signals of shape {tuple(signal.shape)}")
+    if name == "envelope":
+        return WithinEnvelope(signal, sample_rate=sample_rate)
+    if name == "cochlea":
+        return cochlear_bands(signal, sample_rate=sample_rate, bands=bands)
+    assert band is not None
+    return Band(len(signal), sample_rate=sample_rate, low=band[0], high=band[1])
 
 
 def _orthonormal(rows: "NDArray[np.float64]") -> "NDArray[np.float64]":

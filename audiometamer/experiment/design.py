@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from audiometamer.listening.design import CommonDesign, DesignCheck, PositiveInt, ResponseFormat, Seed, check_unique, read_common
+from audiometamer.listening.design import (
+    COMPARED,
+    PAIRS,
+    CommonDesign,
+    DesignCheck,
+    PositiveInt,
+    ResponseFormat,
+    Seed,
+    check_unique,
+    read_common,
+)
 from audiometamer.listening.gates import Demonstration, Gate
 from audiometamer.listening.tables import NonNegativeInt
 
@@ -159,6 +169,7 @@ class Design(CommonDesign, forbid_unknown_fields=True, frozen=True):
     def cross_checks(self) -> Iterator[DesignCheck]:
         """Check keys against each other: what this kind of design has beyond `CommonDesign`."""
         conditions, answers = self.conditions, self.answers
+        yield "answers.kind", answers.kind not in (*PAIRS, *COMPARED), f"{answers.kind!r} is for another kind of design"
         for name in ("models", "layers", "seeds"):
             yield f"conditions.{name}", *check_unique(getattr(conditions, name) or [])
         if self.excerpts is not None:

@@ -69,6 +69,8 @@ def pack(folder: Path, out: Path, *, to: PackFormat, address: str = "", any_list
     if to == "jatos" and out.suffix != ".jzip":
         raise AudioMetamerError(f"{out} is no name of a study for JATOS; it must end in .jzip")
     experiment = read_experiment(folder)
+    if to == "psychopy" and experiment.design.rates_confidence:
+        raise AudioMetamerError(f"{folder} asks how sure listeners are, which condition files cannot; pack it to static or jatos")
     if lacking := [path for path in experiment.sounds.values() if not path.is_file()]:
         raise AudioMetamerError(f"{lacking[0]} does not exist; build the experiment again")
     with atomic_write(out) if to == "jatos" else atomic_folder(out) as new:

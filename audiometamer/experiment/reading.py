@@ -1,9 +1,11 @@
-"""A recognition experiment, read back from its folder."""
+"""An experiment whose trials were drawn beforehand, read back from its folder."""
 
 from pathlib import Path
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.design import read_design
+from audiometamer.experiment.comparisons.design import ComparisonDesign, is_comparison_design, read_comparison_design
+from audiometamer.experiment.design import Design, read_design
+from audiometamer.experiment.scaling.design import ScalingDesign, is_scaling_design, read_scaling_design
 from audiometamer.listening.folder import DESIGN, Experiment, read_lists
 from audiometamer.listening.trials import KeyEntry, Lists
 
@@ -26,4 +28,11 @@ def experiment_with(folder: Path, lists: Lists, key: dict[str, KeyEntry]) -> Exp
             f"{folder} has trials that depend on the answers; it needs a server, and is for "
             f"`audiometamer {lists.adaptive_command}`"
         )
-    return Experiment(folder, read_design(folder / DESIGN), lists, key)
+    return Experiment(folder, read_any_design(folder / DESIGN), lists, key)
+
+
+def read_any_design(path: Path) -> Design | ComparisonDesign | ScalingDesign:
+    """Read the design of an experiment, whose kind follows from its kind of answers."""
+    if is_comparison_design(path):
+        return read_comparison_design(path)
+    return read_scaling_design(path) if is_scaling_design(path) else read_design(path)

@@ -109,8 +109,8 @@ async def _listen(
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
 
     def answer(stimulus: str, answers: Sequence[str]) -> dict[str, Any]:
-        chosen, milliseconds = reply(stimulus, answers, generator)
-        return {"answer": chosen, "reaction_time_ms": milliseconds}
+        chosen, milliseconds, *confidence = reply(stimulus, answers, generator)
+        return {"answer": chosen, "reaction_time_ms": milliseconds, "confidence": next(iter(confidence), None)}
 
     await page.expose_function("reply", answer)
     await page.add_init_script(script)

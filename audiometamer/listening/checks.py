@@ -76,6 +76,9 @@ def check_answer(experiment: Experiment, trial: Trial | None, message: AnswerMes
         raise RefusedError(f"trial {message.trial} plays another sound")
     if message.answer not in experiment.options(trial):
         raise RefusedError("this is none of the possible answers")
+    asked = experiment.design.rates_confidence and trial.kind != "headphones"
+    if asked != (message.confidence is not None):
+        raise RefusedError("a confidence is needed" if asked else "no confidence is asked for")
 
 
 def check_replies(replies: Mapping[str, object], questions: Sequence[Question]) -> None:

@@ -15,7 +15,7 @@ from audiometamer.io.reading import read_unicode
 from audiometamer.io.toml_files import problems_raised, read_toml
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.gates import Gate, Headphones
-from audiometamer.listening.headphones import GAP_SECONDS
+from audiometamer.listening.headphones import GAP_SECONDS, PAIR_GAP_SECONDS
 from audiometamer.listening.sentences import SentenceCatalogue, read_catalogue, shipped_catalogue, shipped_file
 from audiometamer.listening.tables import LISTENER_COLUMNS
 from audiometamer.signals.presentation import PresentationSettings
@@ -25,8 +25,13 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Text = Annotated[str, Meta(min_length=1)]
 Words = list[Text]
 Identifier = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]*\Z")]
-Choice = Literal["typed", "choice", "abx", "odd-one-out"]
-INTERVALS: dict[str, int] = {"abx": 3, "odd-one-out": 3}  # number of sounds of one trial
+Choice = Literal["typed", "choice", "abx", "odd-one-out", "triads", "quadruples", "further", "words"]
+INTERVALS: dict[str, int] = {  # number of sounds of one trial
+    "abx": 3, "odd-one-out": 3, "triads": 3, "quadruples": 4, "further": 3,
+}  # fmt: skip
+PAIRS = ("triads", "quadruples")  # which of two pairs of sounds differs more: no answer is right
+COMPARED = ("further", "words")  # kinds of answers about sounds that tell models apart
+NEITHER = "neither"  # the answer that neither word was heard
 TEXTS = ("consent", "instructions", "debriefing")
 
 
@@ -35,9 +40,11 @@ class ResponseFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Parameters
     ----------
-    kind : {"typed", "choice", "abx", "odd-one-out"}
+    kind : {"typed", "choice", "abx", "odd-one-out", "triads", "quadruples", "further", "words"}
         A word of the list, typed; one of the list, chosen; whether the third sound is the first or the second; which of three
-        sounds differs. The last two compare each metamer with its natural clip. Default "typed".
+        sounds differs; which of two pairs among three, or four, sounds of a path differs more. ABX and odd one out compare each
+        metamer with its natural clip. Of sounds that tell models apart: which of two is further from the original, which is
+        played first; which of two words was heard, or neither, and how sure the listener is. Default "typed".
     of : {"word", "speaker"}
         Property of the speech to recognise. Default "word".
     question : str, optional
@@ -237,6 +244,11 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return GAP_SECONDS
 
     @property
+    def pair_gap(self) -> float:
+        """Pause between two pairs of sounds that have none in common, beyond `gap`, s."""
+        return PAIR_GAP_SECONDS if self.answers.kind == "quadruples" else 0.0
+
+    @property
     def image_settings(self) -> Images | None:
         """Presentation of images; None for sounds."""
         return None
@@ -254,6 +266,11 @@ class CommonDesign(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def example(self, text: str) -> Path:
         """File of the example for a text that the design does not name."""
         raise NotImplementedError
+
+    @property
+    def rates_confidence(self) -> bool:
+        """Whether listeners say how sure they are of each answer."""
+        return self.answers.kind == "words"
 
     @property
     def compares(self) -> bool:

@@ -103,8 +103,11 @@ class Experiment:
 
 
 def interval_choices(kind: str) -> list[str]:
-    """The answers where sounds are compared: the interval, from 1, that the last one repeats, or that differs."""
-    return ["1", "2"] if kind == "abx" else ["1", "2", "3"]
+    """The answers where sounds are compared: the interval, or the pair, from 1, that the last repeats, or that differs (more).
+
+    Where sounds are compared with an original, intervals are counted after it.
+    """
+    return ["1", "2", "3"] if kind == "odd-one-out" else ["1", "2"]
 
 
 def read_lists(folder: Path) -> tuple[Lists, dict[str, KeyEntry]]:

@@ -7,6 +7,7 @@ Stereo = NDArray[np.float64]
 N_INTERVALS = 3
 _SECONDS = 1.0
 GAP_SECONDS = 0.5  # between intervals
+PAIR_GAP_SECONDS = 0.5  # further, between pairs of intervals
 
 
 def huggins(right: int, *, sample_rate: int, rms: float, seed: int) -> Stereo:

@@ -34,6 +34,8 @@ class AnswerMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
         Times with time zone, by the listener's clock.
     playback : dict
         What is known of the playback: sample rate, latency, failed downloads, ….
+    confidence : float or None
+        How sure the listener is, from 0 to 100; None where this is not asked.
     """
 
     key: Key
@@ -45,6 +47,7 @@ class AnswerMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_
     started: Timestamp
     answered: Timestamp
     playback: Details = {}
+    confidence: Annotated[float, Meta(ge=0, le=100)] | None = None
 
 
 class FormMessage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, tag_field="kind", tag="form"):

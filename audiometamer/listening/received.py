@@ -177,6 +177,7 @@ class ReceivedAnswers:
                 reaction_time_ms=answer.reaction_time_ms, plays=answer.plays,
                 started=started, answered=answered,
                 network_correct=self._network_correct(entry), browser=browser, playback=json_cell(answer.playback),
+                confidence=answer.confidence,
             )  # fmt: skip
 
     def _network_correct(self, entry: KeyEntry) -> bool | None:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 
 class Responder(Protocol):
-    """A listener's answer to a stimulus, and the reaction time in ms."""
+    """A listener's answer to a stimulus, the reaction time in ms and, where it is asked for, the confidence from 0 to 100."""
 
-    def __call__(self, stimulus: str, options: Sequence[str], generator: np.random.Generator) -> tuple[str, float]: ...
+    def __call__(
+        self, stimulus: str, options: Sequence[str], generator: np.random.Generator
+    ) -> tuple[str, float] | tuple[str, float, float | None]: ...
 
 
 @dataclass(frozen=True)

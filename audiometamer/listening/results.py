@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from audiometamer.errors import listeners_in_words
+from audiometamer.listening.design import COMPARED, PAIRS
 from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, EnrolledListener, ReceivedAnswers
 from audiometamer.listening.tables import TrialRow
 
@@ -67,8 +68,8 @@ def _shown(answers: ReceivedAnswers) -> str:
 
 
 def _main_trials(answers: ReceivedAnswers) -> str:
-    """Results by condition; adaptive experiments have none."""
-    if answers.experiment.adaptive is not None:
+    """Results by condition; adaptive experiments have none, nor those in which no answer is right."""
+    if answers.experiment.adaptive is not None or answers.experiment.design.answers.kind in (*PAIRS, *COMPARED):
         return ""
     columns = ("condition", "answers", "right", "natural clip instead")
     return f"<h2>Main trials</h2>\n{_table(columns, _conditions(answers.trials))}"

@@ -43,7 +43,7 @@ class PageTask(msgspec.Struct, frozen=True):
 
     Parameters
     ----------
-    kind : {"typed", "choice", "abx", "odd-one-out"}
+    kind : {"typed", "choice", "abx", "odd-one-out", "triads", "quadruples"}
     of : {"word", "speaker"}
     answers : list of str
         All possible answers.
@@ -51,6 +51,8 @@ class PageTask(msgspec.Struct, frozen=True):
         Number of sounds of one trial, all in one file and of one length; or of images, one below the other.
     gap_seconds : float
         Pause between them.
+    pair_gap_seconds : float
+        Further pause in their middle.
     pictures : bool
         Whether answers have pictures.
     images : Images or None
@@ -59,6 +61,8 @@ class PageTask(msgspec.Struct, frozen=True):
         Labels of answers, where they differ from the answers.
     question : str or None
         The question, in place of the page's own.
+    confidence : bool
+        Whether listeners say how sure they are.
     """
 
     kind: str
@@ -66,10 +70,12 @@ class PageTask(msgspec.Struct, frozen=True):
     answers: list[str]
     intervals: int
     gap_seconds: float
+    pair_gap_seconds: float
     pictures: bool
     images: Images | None
     names: dict[str, str]
     question: str | None = None
+    confidence: bool = False
 
 
 class HeadphoneTask(msgspec.Struct, frozen=True):
@@ -149,10 +155,12 @@ def _task(experiment: Experiment) -> PageTask:
         answers=experiment.answers,
         intervals=INTERVALS.get(response.kind, 1),
         gap_seconds=design.gap,
+        pair_gap_seconds=design.pair_gap,
         pictures=response.pictures is not None,
         images=design.image_settings,
         names={answer: response.display_name(answer) for answer in experiment.answers if response.display_name(answer) != answer},
         question=response.question,
+        confidence=design.rates_confidence,
     )
 
 

@@ -94,10 +94,10 @@ def take_part(
                 (client.image if shown else client.sound)(trial["stimulus"])
             trials.look_ahead(state["next"] + 1)
             task = session["headphones"] if trial["kind"] == "headphones" else session["task"]
-            answer, milliseconds = reply(trial["stimulus"], trial.get("options") or task["answers"], generator)
+            answer, milliseconds, *confidence = reply(trial["stimulus"], trial.get("options") or task["answers"], generator)
             if pace:
                 time.sleep(pace * milliseconds / 1000)
-            state = send(answer_message(trial, answer, milliseconds))["state"]
+            state = send(answer_message(trial, answer, milliseconds, *confidence))["state"]
     if "questions-after" not in state["forms"]:
         send(form_message("questions-after", _replies([q for q in session["questions"] if q["when"] == "after"])))
     return str(state["over"])
@@ -119,11 +119,13 @@ def _replies(questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def answer_message(trial: Mapping[str, Any], answer: str, milliseconds: float) -> dict[str, Any]:
+def answer_message(trial: Mapping[str, Any], answer: str, milliseconds: float, confidence: float | None = None) -> dict[str, Any]:
     """An answer that is given now to a trial, as a page sends it."""
     answered = datetime.now(UTC)
+    rated = {} if confidence is None else {"confidence": confidence}
     return {
         "kind": "answer", "key": _key(), "trial": trial["trial"], "stimulus": trial["stimulus"], "answer": answer,
         "reaction_time_ms": round(milliseconds, 3), "plays": 1, "playback": {},
         "started": (answered - timedelta(milliseconds=milliseconds)).isoformat(), "answered": answered.isoformat(),
+        **rated,
     }  # fmt: skip

@@ -12,7 +12,7 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 from audiometamer.io.tables import nearest, read_table, write_table
 from audiometamer.listening.identity import composed
 from audiometamer.listening.messages import Timestamp
-from audiometamer.listening.trials import TrialKind
+from audiometamer.listening.trials import PATH, TrialKind
 from audiometamer.models.inputs import NATURAL
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     stimulus : str
         Opaque name of the sound that was played.
     clip, model, layer : str
-        The stimulus: a metamer of `clip` for a layer of a model, or, if the layer is ``natural``, the clip itself.
+        The stimulus: a metamer of `clip` for a layer of a model, or, if the layer is ``natural``, the clip itself; if it is
+        ``path``, the clips that were played one after the other.
     seed : int or None
         Seed of the metamer.
     missing : bool
@@ -51,6 +52,7 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
         Word and speaker of the clip.
     answer : str
     correct : bool
+        False where no answer is right.
     reaction_time_ms : float or None
         ms.
     plays : int or None
@@ -61,6 +63,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
         Whether the model that the metamer was made for recognises this very sound.
     browser, playback : str
         Browser of the listener, and how it played the sound, as JSON.
+    confidence : float or None
+        How sure the listener was, from 0 to 100.
     """
 
     listener: str
@@ -83,6 +87,7 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     network_correct: bool | None = None
     browser: str = ""
     playback: str = ""
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
 
     def __post_init__(self) -> None:
         normalize_names(self, "listener", "model", "layer")
@@ -159,7 +164,7 @@ def read_trials(path: Path) -> list[TrialRow]:
         where = f"{path}, line {row.line}: listener {trial.listener}, trial {trial.trial}"
         if trial.kind == "main" and not (trial.layer and trial.clip):
             raise AudioMetamerError(f"{where} is of the main part and names no {'clip' if trial.layer else 'layer'}")
-        if trial.kind == "main" and trial.layer != NATURAL and not trial.model:
+        if trial.kind == "main" and trial.layer not in (NATURAL, PATH) and not trial.model:
             raise AudioMetamerError(f"{where} is a metamer at {trial.layer} and names no model")
         if trial.started and trial.answered and trial.answered < trial.started:
             raise AudioMetamerError(f"{where} was answered at {trial.answered} before it started, at {trial.started}")

@@ -1,34 +1,41 @@
 """Trials, the lists of listeners, and the key to their sounds."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from audiometamer.io.draws import Draws, read_key
 
 TrialKind = Literal["headphones", "practice", "demonstration", "catch", "main"]
-ARRANGEMENTS = {"abx": 4, "odd-one-out": 6}
+ARRANGEMENTS = {"abx": 4, "odd-one-out": 6, "triads": 2, "quadruples": 4}
+PATH: Final = "path"  # the condition of trials that compare sounds along a path
 
 
 def interval_order(kind: str, arrangement: int) -> tuple[list[int], str]:
     """The order of sounds in the intervals of a comparison, and the right answer.
 
     ABX: both sounds in either order, then one of them again. Odd one out: one of three intervals differs, and holds either sound.
+    Triads: three sounds along a path, or backwards. Quadruples: two pairs along a path, in either order, or both backwards.
 
     Parameters
     ----------
-    kind : {"abx", "odd-one-out"}
+    kind : {"abx", "odd-one-out", "triads", "quadruples"}
     arrangement : int
         Number of the order, from 0 to one below ``ARRANGEMENTS[kind]``.
 
     Returns
     -------
     list of int
-        0 for the reference or 1 for the other sound, in each interval.
+        0 for the reference or 1 for the other sound, in each interval; of triads and quadruples, the places of the sounds among
+        those of the trial.
     str
-        The interval, from 1, that X repeats, or that is the odd one.
+        The interval, from 1, that X repeats, or that is the odd one; empty where no answer is right.
     """
+    if kind == "triads":
+        return [[0, 1, 2], [2, 1, 0]][arrangement], ""
+    if kind == "quadruples":
+        return [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1], [1, 0, 3, 2]][arrangement], ""
     if kind == "abx":
         first, last = arrangement % 2, arrangement // 2
         order = [first, 1 - first]
@@ -92,8 +99,8 @@ class KeyEntry(msgspec.Struct, frozen=True):
     Parameters
     ----------
     file : str
-        Path in the stimulus set; empty for the headphone check.
-    condition : ConditionKey or "natural" or "headphones"
+        Path in the stimulus set; empty for the headphone check, and where there is a `sequence`.
+    condition : ConditionKey or "natural" or "headphones" or "path"
         Condition of the trial; if a metamer is missing, the condition that it is missing from.
     clip, word, speaker : str
         Empty where unknown.
@@ -102,14 +109,17 @@ class KeyEntry(msgspec.Struct, frozen=True):
     recognised_by : dict of str to str
         What models recognise in this very sound.
     answer : str
-        The right answer.
+        The right answer; empty if there is none.
+    sequence : list of str
+        Files of the folder of a path that are played one after the other.
     """
 
     file: str
-    condition: ConditionKey | Literal["natural", "headphones"]
+    condition: ConditionKey | Literal["natural", "headphones", "path"]
     clip: str
     word: str
     speaker: str
     missing: bool
     recognised_by: dict[str, str]
     answer: str
+    sequence: list[str] = []

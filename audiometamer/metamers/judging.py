@@ -9,6 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from audiometamer.io.files import write_json
+from audiometamer.io.names import safe_name
 from audiometamer.metamers.class_matches import class_matches
 from audiometamer.metamers.criteria import NullDistribution, judge_all, judge_sha256, similarity
 from audiometamer.metamers.evidence import EarlierVerdict, Evidence
@@ -123,7 +124,7 @@ def null_notice(model: Model, null: NullDistribution | None, layers: Sequence[st
     if not lacking:
         return None
     own = null is None and model.folder is not None
-    out = f"{model.folder}/null.json" if own else f"{model.name}-null.json"
+    out = f"{model.folder}/null.json" if own else f"{safe_name(model.name)}-null.json"
     at = "" if set(wanted) <= set(model.layers) and null is None else f" --layers {shlex.quote(','.join(wanted))}"
     what = "no null distribution" if null is None else f"no null distribution at {', '.join(lacking)}"
     then = "" if own else f", then --null {shlex.quote(out)} (in a plan: null)"

@@ -18,11 +18,11 @@ from audiometamer.matching.loop import check_optimizer
 from audiometamer.matching.losses import Loss, relative_l2, relative_l2_with_roots
 from audiometamer.matching.optimizers import Constant, Cosine, Halving, NormalizedDescent, Optimizer, Phases
 from audiometamer.matching.stopping import StoppingRule, Stuck, any_of
-from audiometamer.metamers.modulation_methods import ITERATIONS, histogram_matching, refining
+from audiometamer.metamers.modulation_methods import ITERATIONS, REFINED_ITERATIONS, STEPS_FACTOR, histogram_matching, refining
 from audiometamer.metamers.texture_methods import GRADIENT_CLIP, STEPS, TEXTURES, Audible, quasi_newton
 from audiometamer.models.front_ends import cochleagrams_of
 from audiometamer.models.model import Model
-from audiometamer.networks.modulation import moment_loss, squared_moment_loss
+from audiometamer.networks.modulation import moment_loss, robust_moment_loss
 
 FINE_SHARE = 0.25  # of an attempt's steps, the last, that are never coarse
 _OURS = __package__.partition(".")[0]
@@ -331,15 +331,24 @@ METHODS = {
         ),
         Method(
             "modulation-refined",
-            50,
+            REFINED_ITERATIONS,
             (
                 Attempt("histogram matching", iteration=histogram_matching),
-                Attempt("quasi-Newton", refining, loss=squared_moment_loss, warm_start=True, always=True),
+                Attempt(
+                    "quasi-Newton",
+                    refining,
+                    loss=robust_moment_loss,
+                    warm_start=True,
+                    always=True,
+                    steps_factor=STEPS_FACTOR,
+                    gradient_clip=GRADIENT_CLIP,
+                ),
             ),
             moment_loss,
-            "for modulation models: the published histogram matching, then as many quasi-Newton steps down the gradient of a "
-            "distance of moments",
-            expected_steps=100,
+            "for modulation models: the published histogram matching, then six times as many quasi-Newton steps down the "
+            "gradient of a distance of moments",
+            expected_steps=REFINED_ITERATIONS * (1 + STEPS_FACTOR),
+            version=2,
         ),
         Method(
             "normanhaignere2018",

@@ -52,7 +52,9 @@ class Morph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return wrong
 
 
-def read_morph(path: str | os.PathLike[str], model: Model) -> GivenTarget:
+def read_morph(
+    path: str | os.PathLike[str], model: Model, *, start: float | None = None, length: float | None = None
+) -> GivenTarget:
     """The target of a file of weights; see `morph`.
 
     Parameters
@@ -61,6 +63,8 @@ def read_morph(path: str | os.PathLike[str], model: Model) -> GivenTarget:
         A TOML file, see `Morph`.
     model : Model
         A model of texture statistics.
+    start, length : float, optional
+        Part of every sound, in seconds; see `Model.read_clip`. Default: the whole.
 
     Raises
     ------
@@ -71,7 +75,10 @@ def read_morph(path: str | os.PathLike[str], model: Model) -> GivenTarget:
     _network_of(model)
     content = read_toml(path, Morph, Morph.problems)
     in_time = content.in_time
-    clips = {name: model.read_clip(path.parent / name) for name in dict.fromkeys(name for each in in_time for name in each)}
+    clips = {
+        name: model.read_clip(path.parent / name, start=start, length=length)
+        for name in dict.fromkeys(name for each in in_time for name in each)
+    }
     with error_context(path, "segments" if content.segments else "weights"):
         return morph([[(clips[name], weight) for name, weight in each.items()] for each in in_time], model, name=path.stem)
 

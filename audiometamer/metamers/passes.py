@@ -18,6 +18,7 @@ from audiometamer.models.activations import Tap, record_taps
 from audiometamer.models.folding import faster_copy, shallow_copy
 from audiometamer.models.front_ends import with_coarser_front_end
 from audiometamer.models.model import Model
+from audiometamer.networks.octave_cochleagram import OctaveCochleagram
 from audiometamer.networks.texture_network import TextureNetwork
 
 if TYPE_CHECKING:
@@ -148,11 +149,12 @@ class Passes:
     def _clipped(self, model: Model, gradient_clip: float) -> Model:
         """A copy whose compression has a smaller largest derivative, if it has one and can be copied."""
         front_end, network = model.front_end, model.network
-        if gradient_clip == 1 or not (isinstance(front_end, Cochleagram) or isinstance(network, TextureNetwork)):
+        has_clip = isinstance(front_end, Cochleagram | OctaveCochleagram)
+        if gradient_clip == 1 or not (has_clip or isinstance(network, TextureNetwork)):
             return model
         copy = shallow_copy(model)
         if copy is not model:
-            if isinstance(front_end, Cochleagram):
+            if isinstance(front_end, Cochleagram | OctaveCochleagram):
                 copy.front_end = front_end.with_gradient_clip(gradient_clip)
             if isinstance(copy.network, TextureNetwork):
                 copy.network.clip_gradients(gradient_clip)

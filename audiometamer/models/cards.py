@@ -15,11 +15,22 @@ from audiometamer.io.toml_files import check_number_range, parse_toml
 WeightsDtype = Literal["float32", "float16"]  # on disk; networks compute in float32
 
 
-class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True):
-    """The front end in a model.toml: the name of a preset or of a registered front end, and its keywords."""
+class FrontEndCard(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The front end in a model.toml: the name of a preset or of a registered front end, and its keywords.
+
+    Parameters
+    ----------
+    preset : str
+        Name.
+    options : dict
+        Keywords. Default: none.
+    ear : str
+        Name of an ear before it, from sound to sound; see `audiometamer.ears.make_ear`. Default: none.
+    """
 
     preset: str
     options: dict[str, Any] = {}
+    ear: str = ""
 
 
 class NetworkCard(msgspec.Struct, forbid_unknown_fields=True):

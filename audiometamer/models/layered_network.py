@@ -11,6 +11,7 @@ from audiometamer.cochleagram import Cochleagram
 from audiometamer.errors import AudioMetamerError
 from audiometamer.matching.domains import Gaussian
 from audiometamer.models.activations import Tap, chosen_key, record_taps, split_layer, split_place, unknown_layer
+from audiometamer.models.ear_front_end import EarFrontEnd
 from audiometamer.models.layer_info import Calls, LayerInfo, declared_layers, expand_names, why_uncalled
 from audiometamer.models.signal_network import SignalNetwork
 from audiometamer.models.tracing import PROBE_SEED, NoiseRun, run_on_noise
@@ -84,9 +85,14 @@ class LayeredNetwork(SignalNetwork):
         return self._layer_info
 
     def _front_end_tap(self) -> dict[str, Tap]:
-        if self.front_end is None:
-            return {}
-        return {"cochleagram" if isinstance(self.front_end, Cochleagram) else "front_end": Tap("front_end")}
+        taps: dict[str, Tap] = {}
+        path, module = "front_end", self.front_end
+        while isinstance(module, EarFrontEnd):
+            taps.setdefault("ear", Tap(f"{path}.ear"))
+            path, module = f"{path}.front_end", module.front_end
+        if module is not None:
+            taps["cochleagram" if isinstance(module, Cochleagram) else "front_end"] = Tap(path)
+        return taps
 
     def _declared_taps(self) -> dict[str, Tap]:
         return self._front_end_tap() | {name: Tap.parse(f"network.{text}") for name, text in (self._declared or {}).items()}
@@ -154,6 +160,10 @@ class LayeredNetwork(SignalNetwork):
         run = run_on_noise(self)
         self._calls = run.calls
         return run
+
+    def forget_calls(self) -> None:
+        """Forget what was learnt about the calls of submodules, as when one is replaced."""
+        self._calls = self._layer_info = None
 
     def _traced(self) -> Calls:
         return self.trace().calls if self._calls is None else self._calls

@@ -7,7 +7,6 @@ import inspect
 import os
 import re
 import sys
-import warnings
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -16,15 +15,16 @@ from typing import Any
 
 from torch import nn
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError
 from audiometamer.io.foreign_code import run_foreign
 from audiometamer.io.registry import Registry
 from audiometamer.io.resources import zoo_folder
 from audiometamer.models.controls import control
+from audiometamer.models.heard import split_ear, through_ear
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 from audiometamer.models.published import is_published, published_entry, published_folder
-from audiometamer.models.shipped import GONE, RENAMED, zoo
+from audiometamer.models.shipped import GONE, zoo
 
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 
@@ -52,7 +52,8 @@ def load_model(name: str | os.PathLike[str]) -> Model:
           `sample_rate` and `duration` (and `channels` for two-channel sounds), or `signal_shape`;
         - a control made from any of these (Feather et al. 2023): ``random:NAME:SEED``, reinitialised, or
           ``permuted:NAME:SEED``, with every tensor of the state dict permuted; see `audiometamer.models.controls`;
-        - several at once, ``NAME+NAME``; see `audiometamer.models.adapters.joined`.
+        - several at once, ``NAME+NAME``; see `audiometamer.models.adapters.joined`;
+        - any of these that takes sounds, through an ear: ``cochcnn-word~msbg:N3``; see `audiometamer.models.heard`.
 
     Returns
     -------
@@ -67,16 +68,17 @@ def load_model(name: str | os.PathLike[str]) -> Model:
     if not isinstance(name, str | os.PathLike):
         raise AudioMetamerError(f"the name of a model is a {type(name).__name__}; it must be a string or a path")
     text = os.fspath(name)
+    is_folder = bool(text) and os.path.isdir(text)  # noqa: PTH112 (a name of 300 letters is none, which Path raises at)
+    if not is_folder and (heard := split_ear(text)) is not None:
+        return through_ear(load_model(heard[0]), heard[1])
     if found := _CONTROL.fullmatch(text):
         return control(found["kind"], load_model(found["name"]), int(found["seed"]))
-    if text and os.path.isdir(text):  # noqa: PTH112 (a name of 300 letters is none, which Path raises at)
+    if is_folder:
         return load_folder(Path(text))
     if text in zoo():
         return load_folder(zoo_folder() / text)
     if is_published(text):
         return _published(text)
-    if text in RENAMED:
-        return _renamed(text)
     if text in GONE:
         raise AudioMetamerError(f"{text} {GONE[text]}")
     if "+" in text:
@@ -94,14 +96,6 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         f"there is no model {text!r}{hint}: it is not in the zoo ({', '.join(zoo())}), not a folder, and none "
         "of the other names that `audiometamer synth --help` lists"
     )
-
-
-def _renamed(text: str) -> Model:
-    """A model of the zoo by its former name, which it keeps: what was made by that name is recognised."""
-    warnings.warn(f"{text} is now called {RENAMED[text]}: use this name", AudioMetamerWarning, stacklevel=3)
-    model = load_folder(zoo_folder() / RENAMED[text])
-    model.name = text
-    return model
 
 
 def _published(name: str) -> Model:

@@ -8,16 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from audiometamer.ears import make_front_end
+from audiometamer.ears import make_ear, make_front_end
 from audiometamer.errors import AudioMetamerError, first_few, first_line
 from audiometamer.io.files import atomic_write
 from audiometamer.models.cards import Card, WeightsDtype, read_card
 from audiometamer.models.checking import check_weights
+from audiometamer.models.ear_front_end import EarFrontEnd
 from audiometamer.models.layer_info import declared_layers
 from audiometamer.models.model import Model
 from audiometamer.networks.registry import make_network
 
-_FRONT_END = ("cochleagram", "front_end")  # layers, which every model lists first
+_FRONT_END = ("ear", "cochleagram", "front_end")  # layers, which every model lists first
 _SMALL = 10**8  # weights of a network that fits anywhere
 
 
@@ -78,7 +79,7 @@ def build_model(card: Card) -> Model:
         )
     model = Model(
         network,
-        front_end=front_end,
+        front_end=_heard(front_end, card),
         sample_rate=card.sample_rate,
         duration=card.duration,
         level=card.level,
@@ -89,6 +90,18 @@ def build_model(card: Card) -> Model:
     )
     model.card = card
     return model
+
+
+def _heard(front_end: nn.Module, card: Card) -> nn.Module:
+    """The front end of a card behind the ear of the card, if it names one."""
+    if not card.front_end.ear:
+        return front_end
+    ear = make_ear(card.front_end.ear, sample_rate=card.sample_rate, clip_level=card.level)
+    if not getattr(ear, "gives_sound", False):
+        raise AudioMetamerError(
+            f"the card of {card.name}: the ear {card.front_end.ear} gives no sound for {card.front_end.preset}; name it as preset"
+        )
+    return EarFrontEnd(ear, front_end)
 
 
 def _listed(card: Card, network: nn.Module) -> dict[str, str] | None:

@@ -106,9 +106,52 @@ def moment_loss(activations: Activations, target: Activations) -> Tensor:
     return squares.flatten(1).mean(1).clamp(min=tiny).sqrt()
 
 
-def squared_moment_loss(activations: Activations, target: Activations) -> Tensor:
-    """The square of `moment_loss`, [shape=(batch,)], which is smooth where moments match."""
-    return moment_loss(activations, target).square()
+def robust_moment_loss(activations: Activations, target: Activations) -> Tensor:
+    """How far moments are from their target, in relative terms and group by group, [shape=(batch,)].
+
+    With the errors e = (μ − μₜ) / (|μₜ| + 0.03 σₜ), ln(σ / σₜ), (s − sₜ) / (|sₜ| + 0.1), ln(k / kₜ) of each filter and channel,
+    where s is the skewness and k the kurtosis: the mean over filters and channels of ¼ ln(1 + 100 e²), ln(1 + 4 e²),
+    ⅛ ln(1 + 4 e²) and ⅜ ln(1 + 4 e²), plus 2 Σ (σ² − σₜ²)² / Σ σₜ⁴, summed over the groups of filters, of which the cochleagram
+    counts twice. A hundredth of a filter's largest σₜ is added to σ and σₜ in the errors. Few large errors, which cannot be
+    mended, do not hold up the many small ones; the loud filters have a term of their own. Ours.
+
+    Parameters
+    ----------
+    activations, target : Tensor [shape=(batch, filters, channels, 4)]
+        Of a condition, as `ModulationMoments` has them. Anything else is compared by the square of `relative_l2`.
+    """
+    if not isinstance(activations, Tensor) or not isinstance(target, Tensor) or target.shape[3:] != (len(MOMENTS),):
+        return moment_loss(activations, target).square()
+    sizes = _group_sizes(target.shape[1])
+    pairs = zip(activations.split(sizes, dim=1), target.split(sizes, dim=1), strict=True)
+    cochlear, *maps = (_robust_distance(found, wanted) for found, wanted in pairs)
+    return torch.stack([2 * cochlear, *maps]).sum(0)
+
+
+def _robust_distance(found: Tensor, wanted: Tensor) -> Tensor:
+    """What one group of filters adds to `robust_moment_loss`, [shape=(batch,)]."""
+    (mean, variance, skewness, kurtosis), (mean_t, variance_t, skewness_t, kurtosis_t) = found.unbind(-1), wanted.unbind(-1)
+    tiny = torch.finfo(wanted.dtype).tiny
+    floor = 0.01 * variance_t.amax(-1, keepdim=True).sqrt() + tiny
+    deviation, deviation_t = variance.clamp(min=tiny).sqrt() + floor, variance_t.sqrt() + floor
+    errors = (
+        (25.0, 0.25, (mean - mean_t) / (mean_t.abs() + 0.03 * deviation_t)),
+        (1.0, 1.0, torch.log(deviation / deviation_t)),
+        (1.0, 0.125, (skewness - skewness_t) / (skewness_t.abs() + 0.1)),
+        (1.0, 0.375, torch.log(kurtosis.clamp(min=1) / kurtosis_t.clamp(min=1))),  # no kurtosis is below 1
+    )
+    terms = torch.stack([weight * torch.log1p(4 * factor * e.square()) for factor, weight, e in errors]).sum(0)
+    loud = (variance - variance_t).square().sum((1, 2)) / variance_t.square().sum((1, 2)).clamp(min=tiny)
+    return terms.mean((1, 2)) + 2 * loud
+
+
+def _group_sizes(n_filters: int) -> list[int]:
+    """Numbers of filters by group in the activations of a condition, from that of all of them."""
+    n_scales = len(SCALES_CYCLES_PER_OCTAVE)
+    n_rates = (n_filters - 1 - n_scales) // (1 + 2 * n_scales)
+    if n_rates > 0:
+        return [1, n_rates, n_scales, 2 * n_rates * n_scales]
+    return [1, n_filters - 1] if n_filters > 1 else [1]
 
 
 class ModulationMoments(nn.Module):

@@ -1,5 +1,6 @@
 """The cochleagram on an octave axis of Norman-Haignere & McDermott (2018), and sounds from it."""
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -7,20 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audiometamer.cochleagram.compression import PowerCompression
 from audiometamer.cochleagram.filters import CosineFilterbank
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.modulation_filters import CHANNELS_PER_OCTAVE, FRAME_RATE_HZ
+from audiometamer.networks.texture_envelopes import EXPONENT, PowerEnvelopes, decimated, filter_blocks, knee_of
 from audiometamer.networks.texture_filters import decimation_filter
+from audiometamer.networks.texture_measures import one_sided
 
 SAMPLE_RATE_HZ = 20_000
 LEVEL = 0.01  # RMS of the sounds, as published
-COMPRESSION = 0.3
 _STRIDE = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
 _BANK = CosineFilterbank(n_filters=30, low_limit=20.0, high_limit=10_000.0, overcompleteness=4)
 _LEFT_OUT = 3  # filters at either end, whose nominal frequency is outside of 20 to 10,000 Hz
-# PowerCompression's largest derivative, 5 for sounds of RMS 0.1, at the level of these: proportional to level ** (power − 1).
-_GRADIENT_CLIP = 5 * (LEVEL / 0.1) ** (COMPRESSION - 1)
 
 
 class OctaveCochleagram(nn.Module):
@@ -29,6 +28,11 @@ class OctaveCochleagram(nn.Module):
     The half-cosine filters are those of McDermott & Simoncelli (2011), with n = 30 from 20 to 10,000 Hz and four times
     overcomplete, without the six whose nominal frequency is outside of this range. Envelopes are raised to the power of 0.3, then
     decimated by MATLAB's `resample` and interpolated by its `pchip` over log₂ f; negative values become 0.
+
+    Attributes
+    ----------
+    gradient_clip : float or None
+        Largest derivative of the compression, relative to that at a band's RMS; see `with_gradient_clip`. None: the true one.
     """
 
     def __init__(self) -> None:
@@ -38,7 +42,7 @@ class OctaveCochleagram(nn.Module):
         self.register_buffer("centers", torch.from_numpy(centers), persistent=False)
         self.register_buffer("octaves", torch.from_numpy(centers[0] + np.arange(count) / CHANNELS_PER_OCTAVE), persistent=False)
         self.register_buffer("taps", torch.from_numpy(decimation_filter(_STRIDE)), persistent=False)
-        self.compress = PowerCompression(power=COMPRESSION, offset=1e-30, gradient_clip=_GRADIENT_CLIP)
+        self.gradient_clip: float | None = None
         self._gains: tuple[int, Tensor] | None = None
 
     @property
@@ -80,19 +84,38 @@ class OctaveCochleagram(nn.Module):
         AudioMetamerError
             As of `gains`.
         """
-        return self.to_grid(_magnitude(self.analytic(sound)))
+        n_samples = sound.shape[-1]
+        gains, taps = one_sided(self.gains(n_samples).to(sound), n_samples), filter_blocks(_STRIDE).to(sound)
+        return self._interpolated(
+            PowerEnvelopes.apply(torch.fft.rfft(sound), gains, n_samples, taps, False, knee_of(self.gradient_clip))
+        )
+
+    def with_gradient_clip(self, factor: float) -> "OctaveCochleagram":
+        """The same cochleagram with a bounded derivative of the compression, for steps of a synthesis.
+
+        Parameters
+        ----------
+        factor : float
+            Largest derivative, relative to that at a band's RMS: the dips of an envelope, where it is steepest, change at the
+            smallest steps and would take the lead.
+        """
+        clipped = copy.copy(self)
+        clipped.gradient_clip = factor
+        return clipped
 
     def to_grid(self, envelopes: Tensor) -> Tensor:
         """Envelopes [shape=(batch, filters, samples)] to the cochleagram [shape=(batch, 217, frames)]."""
-        decimated = decimate(self.compress(envelopes), self.get_buffer("taps"), _STRIDE)
-        return pchip(decimated, self.get_buffer("centers"), self.get_buffer("octaves")).clamp(min=0)
+        return self._interpolated(decimated(envelopes**EXPONENT, filter_blocks(_STRIDE).to(envelopes)))
+
+    def _interpolated(self, frames: Tensor) -> Tensor:
+        return pchip(frames, self.get_buffer("centers"), self.get_buffer("octaves")).clamp(min=0)
 
     def from_grid(self, cochleagram: Tensor, n_samples: int) -> Tensor:
         """The way back: envelopes [shape=(batch, filters, n_samples)] of a cochleagram [shape=(batch, 217, frames)]."""
         centers, octaves = self.get_buffer("centers"), self.get_buffer("octaves")
         full = interpolate(cochleagram, self.get_buffer("taps"), _STRIDE)[..., :n_samples]
         pieces = [pchip(piece, octaves, centers) for piece in full.split(SAMPLE_RATE_HZ, dim=-1)]  # a second at once
-        return torch.cat(pieces, dim=-1).clamp(min=0) ** (1 / COMPRESSION)
+        return torch.cat(pieces, dim=-1).clamp(min=0) ** (1 / EXPONENT)
 
     def collapse(self, bands: Tensor) -> Tensor:
         """The sum of bands [shape=(batch, filters, samples)], each filtered again: [shape=(batch, samples)]."""
@@ -135,21 +158,6 @@ def put_together(cochlea: OctaveCochleagram, cochleagram: Tensor, carrier: Carri
     """
     envelopes = cochlea.from_grid(cochleagram, carrier.error.shape[-1]) - carrier.error
     return cochlea.collapse(envelopes * carrier.phases.real)
-
-
-def _magnitude(z: Tensor) -> Tensor:
-    """|z| with a gradient of zero at zero."""
-    return (z.real.square() + z.imag.square()).clamp(min=torch.finfo(z.real.dtype).tiny).sqrt()
-
-
-def decimate(signals: Tensor, taps: Tensor, factor: int) -> Tensor:
-    """Every `factor`-th sample of signals [shape=(batch, rows, samples)] after a low-pass filter; zeros around them."""
-    frames, cycles = -(-signals.shape[-1] // factor), len(taps) // factor + 1
-    before, after = len(taps) // 2, (frames + cycles - 1) * factor - len(taps) // 2 - signals.shape[-1]
-    blocks = nn.functional.pad(signals, (before, after)).unflatten(-1, (-1, factor))
-    phases = nn.functional.pad(taps.to(signals), (0, cycles * factor - len(taps))).view(cycles, factor)
-    products = blocks @ phases.T  # each block with each stretch of the taps
-    return torch.stack([products[..., k : k + frames, k] for k in range(cycles)]).sum(0)
 
 
 def interpolate(signals: Tensor, taps: Tensor, factor: int) -> Tensor:

@@ -22,7 +22,7 @@ class PowerEnvelopes(torch.autograd.Function):
 
     Takes the spectra of real signals [shape=(batch, bins)], the bands' one-sided gains [shape=(bands, bins)], the number of
     samples, the decimation's filter as `filter_blocks` gives it, whether it is circular, and the magnitude, relative to each
-    band's RMS, below which the derivative of the power falls again. Returns [shape=(batch, bands, samples // factor)].
+    band's RMS, below which the derivative of the power falls again. Returns [shape=(batch, bands, frames)].
     """
 
     @staticmethod
@@ -60,7 +60,9 @@ class PowerEnvelopes(torch.autograd.Function):
         size = slopes[0].shape[1]
         total = gains.new_zeros(len(gradients[0]), gains.shape[1], dtype=slopes[0].dtype)
         for rows, slope, gradient in zip(gains.split(size), slopes, gradients[0].split(size, 1), strict=True):
-            spectra = torch.fft.fft(slope * _spread(gradient, taps, circular=ctx.circular), norm="forward")[..., : gains.shape[1]]
+            spectra = torch.fft.fft(slope * _spread(gradient, taps, ctx.n_samples, circular=ctx.circular), norm="forward")[
+                ..., : gains.shape[1]
+            ]
             total = total + torch.einsum("brk,rk->bk", spectra, rows.to(spectra.dtype))
         return total, None, None, None, None, None
 
@@ -83,19 +85,26 @@ def decimated(values: Tensor, taps: Tensor, *, circular: bool = False) -> Tensor
 
     Returns
     -------
-    Tensor [shape=(batch, bands, samples // factor)]
+    Tensor [shape=(batch, bands, frames)]
+        Rounded up; circular, the samples must make whole frames.
     """
     factor, n_blocks = taps.shape
-    padded = F.pad(values, (10 * factor, 11 * factor), mode="circular" if circular else "constant")
+    n_frames = -(-values.shape[-1] // factor)
+    after = (n_frames + 11) * factor - values.shape[-1]
+    padded = F.pad(values, (10 * factor, after), mode="circular" if circular else "constant")
     blocks = padded.unflatten(-1, (-1, factor)) @ taps
-    n_frames = values.shape[-1] // factor
     return torch.stack([blocks[..., j : j + n_frames, j] for j in range(n_blocks)]).sum(0)
 
 
-def _spread(gradient: Tensor, taps: Tensor, *, circular: bool) -> Tensor:
-    """The adjoint of `decimated`: [shape=(..., frames)] to [shape=(..., frames · factor)]."""
+def _spread(gradient: Tensor, taps: Tensor, n_samples: int, *, circular: bool) -> Tensor:
+    """The adjoint of `decimated`: [shape=(..., frames)] to [shape=(..., n_samples)]."""
     windows = F.pad(gradient, (10, 10), mode="circular" if circular else "constant").unfold(-1, taps.shape[1], 1)
-    return (windows @ taps.flip(1).T).flatten(-2)
+    return (windows @ taps.flip(1).T).flatten(-2)[..., :n_samples]
+
+
+def knee_of(gradient_clip: float | None) -> float:
+    """The magnitude, relative to a band's RMS, at which the derivative of the power is so many times that at the RMS."""
+    return 0.0 if gradient_clip is None else float(gradient_clip ** (-1 / (1 - EXPONENT)))
 
 
 @lru_cache(maxsize=4)

@@ -28,7 +28,7 @@ class Segments:
 
     Examples
     --------
-    >>> len(Segments(steps=(2.5,))), Segments(gradient=3).windows(5, 400).round(2).tolist()
+    >>> len(Segments(steps=(2.5,))), Segments(gradient=3).windows(5, 10).round(2).tolist()
     (2, [[1.0, 0.5, 0.0, 0.0, 0.0], [0.0, 0.5, 1.0, 0.5, 0.0], [0.0, 0.0, 0.0, 0.5, 1.0]])
     """
 
@@ -58,11 +58,15 @@ class Segments:
         Raises
         ------
         AudioMetamerError
-            If a segment covers nothing: a step lies outside the sound or hardly after another, or the sound has too few frames.
+            If a segment covers nothing: a step lies outside the sound or hardly after another, or the sound is too short for a
+            gradient.
         """
         if self.gradient:
-            if n_frames < self.gradient:
-                raise AudioMetamerError(f"a sound of {n_frames} frames is too short for a gradient of {self.gradient} segments")
+            if n_frames / rate < 2 * _FADE * (self.gradient - 1):
+                raise AudioMetamerError(
+                    f"{n_frames / rate:g} s of sound are too short for a gradient of {self.gradient} segments, which are "
+                    f"{2 * _FADE:g} s or more apart: give at most {int(n_frames / rate / (2 * _FADE)) + 1} segments"
+                )
             rising = np.linspace(0, self.gradient - 1, n_frames) - np.arange(self.gradient - 1)[:, None]
         else:
             seconds = n_frames / rate

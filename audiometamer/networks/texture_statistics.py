@@ -12,7 +12,7 @@ from audiometamer.cochleagram.filters import CosineFilterbank
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks import texture_filters as filters
 from audiometamer.networks import texture_measures as measures
-from audiometamer.networks.texture_envelopes import EXPONENT, PowerEnvelopes, decimated, filter_blocks
+from audiometamer.networks.texture_envelopes import EXPONENT, PowerEnvelopes, decimated, filter_blocks, knee_of
 
 CLASSES = (
     "subband_variance", "envelope_mean", "envelope_cv", "envelope_skewness", "envelope_kurtosis", "envelope_correlation",
@@ -206,8 +206,7 @@ class TextureStatistics(nn.Module):
         gains, taps = measures.one_sided(gains, n_samples), filter_blocks(self.factor).to(gains)
         circular = self.edges == "circular"
         if self.compression == "power" and self.compress_first:
-            knee = 0.0 if self.gradient_clip is None else self.gradient_clip ** (-1 / (1 - EXPONENT))
-            frames: Tensor = PowerEnvelopes.apply(spectra, gains, n_samples, taps, circular, knee)
+            frames: Tensor = PowerEnvelopes.apply(spectra, gains, n_samples, taps, circular, knee_of(self.gradient_clip))
             return frames.clamp(min=0)
         envelopes = measures.magnitude(torch.fft.ifft(spectra[:, None] * gains, n=n_samples))
         if self.compress_first:

@@ -12,8 +12,10 @@ from audiometamer.psychophysics.difference_scaling import (
     ProbitScale,
     all_quadruples,
     all_triads,
+    difference_matrix,
     fit_difference_scale,
     fit_difference_scale_glm,
+    fit_difference_scale_least_squares,
     simulate_answers,
 )
 from audiometamer.psychophysics.interleaving import InterleavedTrial, Interleaving, NextTrial
@@ -34,6 +36,6 @@ __all__ = [
     "AdaptiveTrial", "DECISION_MODELS", "DECISION_RULES", "DEFAULT_TARGET", "DecisionModel", "DifferenceScale",
     "InterleavedTrial", "Interleaving", "LevelSpacing", "NextTrial", "ProbitScale", "Procedure", "PsychometricFunction",
     "QuestPlus", "Staircase", "ThresholdEstimate", "all_quadruples", "all_triads", "d_prime", "decision_model_for",
-    "fit_difference_scale", "fit_difference_scale_glm", "fit_psychometric", "proportion_correct", "psi", "simulate_answers",
-    "spaced_levels", "weighted_staircase",
+    "difference_matrix", "fit_difference_scale", "fit_difference_scale_glm", "fit_difference_scale_least_squares",
+    "fit_psychometric", "proportion_correct", "psi", "simulate_answers", "spaced_levels", "weighted_staircase",
 ]  # fmt: skip

@@ -92,6 +92,7 @@ def fit_difference_scale(
     *,
     monotone: bool = True,
     sigma_bounds: tuple[float, float] = SIGMA_BOUNDS,
+    prior: float = 0.0,
     resamples: int = 0,
     seed: int = 0,
 ) -> DifferenceScale:
@@ -110,6 +111,10 @@ def fit_difference_scale(
         Whether the scale may only rise. Default True; without, it stays within [−2, 2].
     sigma_bounds : tuple of float
         Least and largest σ. Default (0.01, 10).
+    prior : float
+        Weight of a gamma prior of σ, of shape 2 and rate n for n sounds: n σ − ln σ, times the weight, is added to the negative
+        log likelihood. It keeps σ above 0 where no answer contradicts the scale. Vacher & Mamassian (2024) weigh it by the number
+        of repetitions of each trial. Default 0: none.
     resamples : int
         Samples of the parametric bootstrap: answers drawn from the fitted scale. Default 0: no intervals.
     seed : int
@@ -122,8 +127,8 @@ def fit_difference_scale(
     Raises
     ------
     AudioMetamerError
-        If the trials are not of the form above or leave a sound undetermined, an answer is not 0 or 1, all are the same, or the
-        bounds are not 0 < least < largest.
+        If the trials are not of the form above or leave a sound undetermined, an answer is not 0 or 1, all are the same, the
+        bounds are not 0 < least < largest, or the weight of the prior is negative.
 
     Warns
     -----
@@ -141,13 +146,48 @@ def fit_difference_scale(
     low, high = sigma_bounds
     if not 0 < low < high < math.inf:
         raise AudioMetamerError(f"sigma_bounds are {low:g} and {high:g}; they must be above 0, the least first")
-    problem = _checked(trials, second_larger)
-    fitted = problem.best(monotone, sigma_bounds)
+    if not 0 <= prior < math.inf:
+        raise AudioMetamerError(f"the weight of the prior is {prior:g}; it must be 0 or more")
+    problem, how = _checked(trials, second_larger), _How(monotone, sigma_bounds, prior)
+    fitted = problem.best(how)
     if fitted.at_bound:
         why = "no contradiction" if fitted.at_bound == "lower" else "no relation to any scale"
         message = f"sigma is at its {fitted.at_bound} bound, {fitted.sigma:g}: the answers have {why}"
         warnings.warn(message, AudioMetamerWarning, stacklevel=2)
-    return _with_intervals(problem, fitted, monotone, sigma_bounds, resamples, seed) if resamples else fitted
+    return _with_intervals(problem, fitted, how, resamples, seed) if resamples else fitted
+
+
+def fit_difference_scale_least_squares(trials: ArrayLike, second_larger: ArrayLike, *, least: float = 1e-3) -> DifferenceScale:
+    """Fit a scale by least squares: Δ/σ to Φ⁻¹ of the proportion of answers, each trial with the same weight.
+
+    A quick look, neither monotone nor bounded, that needs several answers to each trial (Vacher & Mamassian 2024).
+
+    Parameters
+    ----------
+    trials, second_larger : array
+        As for `fit_difference_scale`; repetitions are columns, not further rows.
+    least : float
+        Proportions are kept between this and 1 minus this. Default 0.001.
+
+    Returns
+    -------
+    DifferenceScale
+
+    Raises
+    ------
+    AudioMetamerError
+        As for `fit_difference_scale`, and if `least` is not between 0 and ½, or the last sound is not above the first.
+    """
+    if not 0 < least < 0.5:
+        raise AudioMetamerError(f"least is {least:g}; it must be between 0 and 0.5")
+    problem = _checked(trials, second_larger)
+    proportion = np.clip(problem.yes / (problem.yes + problem.no), least, 1 - least)
+    beta, *_ = np.linalg.lstsq(problem.design[:, 1:], scipy.special.ndtri(proportion))
+    if not beta[-1] > 0:
+        raise AudioMetamerError(
+            f"the answers put the last sound {beta[-1]:g} σ from the first; a scale takes a positive distance"
+        )
+    return DifferenceScale(np.concatenate([[0.0], beta / beta[-1]]), 1 / float(beta[-1]), problem.loss(beta)[0], "")
 
 
 def fit_difference_scale_glm(trials: ArrayLike, second_larger: ArrayLike) -> ProbitScale:
@@ -212,9 +252,18 @@ def simulate_answers(
     if not 0 <= sigma < math.inf:
         raise AudioMetamerError(f"sigma is {sigma:g}; it must be 0 or more")
     psi = np.asarray(scale, float)
-    delta = _design(_checked_trials(trials), len(psi)) @ psi
+    delta = difference_matrix(_checked_trials(trials), len(psi)) @ psi
     noise = np.random.default_rng(seed).standard_normal((len(delta), repetitions))
     return delta[:, None] + sigma * noise > 0
+
+
+@dataclass(frozen=True)
+class _How:
+    """What a fit by maximum likelihood may find; see `fit_difference_scale`."""
+
+    monotone: bool
+    sigma_bounds: tuple[float, float]
+    prior: float
 
 
 @dataclass(frozen=True)
@@ -247,9 +296,9 @@ class _Problem:
         delta = self.design[:, 1:] @ beta
         return bool(((self.yes > 0) & (delta <= 0)).any() or ((self.no > 0) & (delta >= 0)).any())
 
-    def best(self, monotone: bool, sigma_bounds: tuple[float, float]) -> DifferenceScale:
+    def best(self, how: _How) -> DifferenceScale:
         """The scale of the largest likelihood, by sequential quadratic programming in ψ/σ or, if monotone, in its increments."""
-        n = self.design.shape[1] - 1
+        n, monotone, sigma_bounds = self.design.shape[1] - 1, how.monotone, how.sigma_bounds
         to_beta = np.tril(np.ones((n, n))) if monotone else np.eye(n)
         last = to_beta[-1]
         constraints = [_linear(last, -1 / sigma_bounds[1]), _linear(-last, 1 / sigma_bounds[0])]
@@ -257,7 +306,11 @@ class _Problem:
             constraints += [_linear(_LARGEST * last + sign * to_beta[:-1], 0.0) for sign in (-1.0, 1.0)]
 
         def loss(x: Values) -> tuple[float, Values]:
-            value, gradient = self.loss(to_beta @ x)
+            beta = to_beta @ x
+            value, gradient = self.loss(beta)
+            if how.prior:
+                value += how.prior * ((n + 1) / beta[-1] + math.log(beta[-1]))
+                gradient[-1] += how.prior * (1 / beta[-1] - (n + 1) / beta[-1] ** 2)
             return value / self.n_answers, to_beta.T @ gradient / self.n_answers
 
         start = np.linalg.solve(to_beta, np.linspace(0, 1, n + 1)[1:] * n / 2)  # σ is 2/n
@@ -266,6 +319,8 @@ class _Problem:
             bounds=[(0.0, None)] * n if monotone else None, options={"ftol": _TOLERANCE, "maxiter": _STEPS},
         )  # fmt: skip
         beta = to_beta @ found.x
+        if not how.prior and not self.contradicted(beta):  # any smaller σ fits better
+            beta = beta / beta[-1] / sigma_bounds[0]
         sigma = float(np.clip(1 / beta[-1], *sigma_bounds))
         near = [
             name for name, bound in zip(("lower", "upper"), sigma_bounds, strict=True) if math.isclose(sigma, bound, rel_tol=1e-4)
@@ -279,14 +334,12 @@ def _linear(rows: Values, constant: float) -> dict[str, object]:
     return {"type": "ineq", "fun": lambda x: np.atleast_1d(rows @ x + constant), "jac": lambda _: np.atleast_2d(rows)}
 
 
-def _with_intervals(
-    problem: _Problem, fitted: DifferenceScale, monotone: bool, bounds: tuple[float, float], resamples: int, seed: int
-) -> DifferenceScale:
+def _with_intervals(problem: _Problem, fitted: DifferenceScale, how: _How, resamples: int, seed: int) -> DifferenceScale:
     """95 % percentile intervals by parametric bootstrap."""
     p = scipy.special.ndtr(problem.design @ fitted.coefficients)
     answered = problem.yes + problem.no
     drawn = np.random.default_rng(seed).binomial(answered.astype(int), p, (resamples, len(p))).astype(float)
-    fits = [_Problem(problem.design, yes, answered - yes).best(monotone, bounds) for yes in drawn]
+    fits = [_Problem(problem.design, yes, answered - yes).best(how) for yes in drawn]
     low, high = np.percentile([each.sigma for each in fits], [2.5, 97.5])
     ends = np.percentile(np.stack([each.scale for each in fits]), [2.5, 97.5], axis=0)
     return fitted._replace(intervals=ends, sigma_interval=(float(low), float(high)))
@@ -298,8 +351,8 @@ def _all(sounds: int, size: int) -> Indices:
     return np.array(list(combinations(range(sounds), size)), dtype=np.intp)
 
 
-def _design(trials: Indices, sounds: int) -> Values:
-    """The matrix that maps ψ to Δ, shape=(trials, sounds)."""
+def difference_matrix(trials: Indices, sounds: int) -> Values:
+    """The matrix that maps ψ to Δ, shape=(trials, sounds); see `DifferenceScale`."""
     if trials.max() >= sounds:
         raise AudioMetamerError(f"a trial has sound {trials.max()}; the scale has the sounds 0 to {sounds - 1}")
     design = np.zeros((len(trials), sounds))
@@ -334,7 +387,7 @@ def _checked(trials: ArrayLike, second_larger: ArrayLike) -> _Problem:
         same = f" are {given[0]:g}" if given.size else ""
         raise AudioMetamerError(f"all {given.size} answers{same}: they determine no scale; both answers are needed")
     yes = np.where(known, answers, 0).sum(axis=1)
-    design = _design(rows, int(rows.max()) + 1)
+    design = difference_matrix(rows, int(rows.max()) + 1)
     answered = known.any(axis=1)
     if (rank := np.linalg.matrix_rank(design[answered][:, 1:])) < design.shape[1] - 1:
         raise AudioMetamerError(

@@ -48,12 +48,28 @@ def read_description(path: Path) -> dict[str, Any]:
         return {}
 
 
+def licences_section(rights: Sequence[Mapping[str, str]]) -> str:
+    """The part of a README about the clips' licences."""
+    licences = Counter(right["licence"] for right in rights)
+    incomplete = [
+        f"{right['clip']} ({', '.join(r for r in RIGHTS if right[r] == UNKNOWN)})"
+        for right in rights
+        if UNKNOWN in right.values()
+    ]
+    unknown = f"\nNot known: {first_few(incomplete, _MOST_NAMED)}.\n" if incomplete else ""
+    return f"""
+## Licences
+The licences are those of the clips that the sounds are made from. Each clip is listed in `LICENCES.tsv`.
+
+{chr(10).join(f"- {licence}: {pluralize(count, 'clip')}" for licence, count in sorted(licences.items()))}
+{unknown}"""
+
+
 def readme(title: str, rows: Sequence[IndexRow], rights: Sequence[Mapping[str, str]]) -> str:
-    """The README of a set: how it was made, in words and a table."""
+    """The README of a set of metamers: how it was made, in words and a table."""
     cells: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
         cells.setdefault((row.model, row.layer), Counter())[row.verdict] += 1
-    licences = Counter(right["licence"] for right in rights)
     methods = dict.fromkeys(f"{row.method}, loss {row.loss}, up to {row.steps} steps for each attempt" for row in rows)
     seeds = sorted({row.seed for row in rows})
     weights = dict.fromkeys(f"{row.model} (weights {row.weights_sha256[:12]}…)" for row in rows)
@@ -61,12 +77,6 @@ def readme(title: str, rows: Sequence[IndexRow], rights: Sequence[Mapping[str, s
         f"| {model} | {layer} | {n.total()} | {n['passed']} | {n['failed']} | {n['no verdict']} | {_rate(n)} |"
         for (model, layer), n in cells.items()
     )
-    incomplete = [
-        f"{right['clip']} ({', '.join(r for r in RIGHTS if right[r] == UNKNOWN)})"
-        for right in rights
-        if UNKNOWN in right.values()
-    ]
-    unknown = f"\nNot known: {first_few(incomplete, _MOST_NAMED)}.\n" if incomplete else ""
     return f"""{WRITTEN_BY_US}
 # {title}
 
@@ -92,12 +102,7 @@ same label. Those that failed are kept and marked.
 `index.tsv`: a row for each sound. `clips.tsv`: what is known about the clips. `originals/`: the clips as the models take them.
 `items/<clip>/<model>/<layer>_seed<k>-<key>/`: a sound and its record. `sha256sum -c MANIFEST.sha256` (or `audiometamer stimuli
 verify`) finds every file that has changed.
-
-## Licences
-The licences are those of the clips that the metamers are made from. Each clip is listed in `LICENCES.tsv`.
-
-{chr(10).join(f"- {licence}: {pluralize(count, 'clip')}" for licence, count in sorted(licences.items()))}
-{unknown}"""
+{licences_section(rights)}"""
 
 
 def _rate(count: Mapping[str, int]) -> str:

@@ -137,13 +137,13 @@ def index_row(result: Result) -> IndexRow:
     )  # fmt: skip
 
 
-def write_index(stimulus_set: Path, rows: Sequence[IndexRow]) -> None:
-    """Write ``index.tsv``, and ``index.parquet`` where pyarrow is installed."""
-    write_table(stimulus_set / INDEX, COLUMNS, map(msgspec.structs.asdict, rows))
+def write_index(stimulus_set: Path, rows: Sequence[msgspec.Struct]) -> None:
+    """Write ``index.tsv``, and ``index.parquet`` where pyarrow is installed; all rows are of one kind."""
+    write_table(stimulus_set / INDEX, rows[0].__struct_fields__, map(msgspec.structs.asdict, rows))
     _write_parquet(stimulus_set / PARQUET, rows)
 
 
-def _write_parquet(path: Path, rows: Sequence[IndexRow]) -> None:
+def _write_parquet(path: Path, rows: Sequence[msgspec.Struct]) -> None:
     """Write the index with its types if pyarrow is installed; without it, remove an earlier one, which would be out of date."""
     if importlib.util.find_spec("pyarrow") is None:
         path.unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def _write_parquet(path: Path, rows: Sequence[IndexRow]) -> None:
     import pyarrow.parquet as pq
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), int | None: pa.int64(), float | None: pa.float64()}
-    schema = pa.schema([(field, types[kind]) for field, kind in IndexRow.__annotations__.items()])
+    schema = pa.schema([(field, types[kind]) for field, kind in type(rows[0]).__annotations__.items()])
     table = pa.Table.from_pylist([msgspec.structs.asdict(row) for row in rows], schema=schema)
     with atomic_write(path) as temporary, temporary.open("wb") as file:  # a path with a colon would be taken for a URI
         pq.write_table(table, file)

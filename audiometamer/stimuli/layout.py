@@ -11,6 +11,7 @@ from audiometamer.io.reading import JSON_ERRORS
 from audiometamer.metamers.layout import RECORD
 
 ORIGINALS, CLAIMS = "originals", "claims"
+COMPARISONS = "comparisons"  # items of sounds that tell models apart
 # In an item's folder:
 ERROR, ATTEMPTS, CHECKPOINT = "error.json", "attempts", "checkpoint.safetensors"
 # Files that describe a set:

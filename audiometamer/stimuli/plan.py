@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,7 @@ from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import places
 from audiometamer.metamers.stops import parse_stop
+from audiometamer.models.heard import SEPARATOR, split_ear, with_ear_beside
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
 
@@ -104,8 +105,8 @@ class PlannedModel(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     groups: str | None = None
 
 
-class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Which metamers to make: each clip, at each layer of each model, with each seed.
+class CommonPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What all plans share.
 
     Parameters
     ----------
@@ -117,6 +118,29 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Layers of every model that names none itself.
     seeds : list of int
         Default [0].
+    """
+
+    output: str
+    clips: ClipSelection
+    models: Annotated[list[PlannedModel], Meta(min_length=1)]
+    layers: Annotated[list[str], Meta(min_length=1)] | None = None
+    seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
+
+    def repetitions(self) -> Iterator[Problem]:
+        """Seeds and layers that are there twice."""
+        yield from _repeated("seeds", self.seeds)
+        yield from _repeated("layers", self.layers or [])
+        for k, entry in enumerate(self.models):
+            yield from _repeated(f"models[{k}].layers", entry.layers or [])
+
+
+class Plan(CommonPlan, forbid_unknown_fields=True, frozen=True):
+    """Which metamers to make: each clip, at each layer of each model, with each seed.
+
+    Parameters
+    ----------
+    output, clips, models, layers, seeds
+        As in `CommonPlan`.
     method : str
         Default "default".
     steps : int, optional
@@ -133,11 +157,6 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Whether steps are captured; see there. Default False.
     """
 
-    output: str
-    clips: ClipSelection
-    models: Annotated[list[PlannedModel], Meta(min_length=1)]
-    layers: Annotated[list[str], Meta(min_length=1)] | None = None
-    seeds: Annotated[list[Seed], Meta(min_length=1)] = msgspec.field(default_factory=lambda: [0])
     method: str = "default"
     steps: Count | None = None
     exact: bool | None = None
@@ -148,10 +167,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def problems(self) -> Iterator[Problem]:
         """Its faults, independent of the disk."""
-        yield from _repeated("seeds", self.seeds)
-        yield from _repeated("layers", self.layers or [])
-        for k, entry in enumerate(self.models):
-            yield from _repeated(f"models[{k}].layers", entry.layers or [])
+        yield from self.repetitions()
         yield from self.clips.problems()
 
 
@@ -165,49 +181,37 @@ def _repeated(place: str, values: Sequence[object]) -> Iterator[Problem]:
         seen.add(value)
 
 
+P = TypeVar("P", bound=CommonPlan)
+
+
 @dataclass(frozen=True)
-class LoadedPlan:
-    """A plan that was read and checked, where it lies, its method and its stopping rule.
+class LocatedPlan(Generic[P]):
+    """A plan that was read, and where it lies.
 
     Parameters
     ----------
     path : path
         The TOML file.
-    content : Plan
-    method : Method
-    stop : callable, "passed" or None
+    content : CommonPlan
     """
 
     path: Path
-    content: Plan
-    method: Method
-    stop: StoppingRule | Literal["passed"] | None = None
-
-    @classmethod
-    def at(cls, path: Path, content: Plan) -> "LoadedPlan":
-        """A plan that lies at `path`."""
-        with error_context(path, "stop"):
-            stop = parse_stop(content.stop)
-        with error_context(path, "method"):
-            return cls(path, content, load_method(content.method), stop)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For other processes: a method holds functions that cannot be pickled, and is known by its name."""
-        return LoadedPlan.at, (self.path, self.content)
+    content: P
 
     @property
     def folder(self) -> Path:
         """The folder of its set."""
         return self.resolve(self.content.output)
 
-    @property
-    def steps(self) -> int:
-        """Steps of an attempt."""
-        return self.content.steps or self.method.steps
-
     def resolve(self, file: str) -> Path:
         """A path of the plan, which is relative to its folder."""
         return self.path.parent / file
+
+    def check_output(self) -> None:
+        """Raise if the set's folder is a file."""
+        if self.folder.exists() and not self.folder.is_dir():
+            with self.errors_at("output"):
+                raise AudioMetamerError(f"{self.folder} is a file; the set needs a folder")
 
     def errors_at(self, place: str) -> AbstractContextManager[None]:
         """A context whose errors name the plan and a place in it."""
@@ -238,6 +242,40 @@ class LoadedPlan:
         return list(dict.fromkeys(map(model.canonical, named or model.default_layers)))
 
 
+@dataclass(frozen=True)
+class LoadedPlan(LocatedPlan[Plan]):
+    """A plan of metamers that was read and checked, where it lies, its method and its stopping rule.
+
+    Parameters
+    ----------
+    path : path
+        The TOML file.
+    content : Plan
+    method : Method
+    stop : callable, "passed" or None
+    """
+
+    method: Method
+    stop: StoppingRule | Literal["passed"] | None = None
+
+    @classmethod
+    def at(cls, path: Path, content: Plan) -> "LoadedPlan":
+        """A plan that lies at `path`."""
+        with error_context(path, "stop"):
+            stop = parse_stop(content.stop)
+        with error_context(path, "method"):
+            return cls(path, content, load_method(content.method), stop)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes: a method holds functions that cannot be pickled, and is known by its name."""
+        return LoadedPlan.at, (self.path, self.content)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an attempt."""
+        return self.content.steps or self.method.steps
+
+
 def read_plan(path: Path) -> LoadedPlan:
     """Read a plan and check everything that can be checked without its models and clips.
 
@@ -248,9 +286,7 @@ def read_plan(path: Path) -> LoadedPlan:
         named as in ``models[1].layers[0]``, counted from 0.
     """
     plan = LoadedPlan.at(path, read_toml(path, Plan, Plan.problems))
-    if plan.folder.exists() and not plan.folder.is_dir():
-        with plan.errors_at("output"):
-            raise AudioMetamerError(f"{plan.folder} is a file; the set needs a folder")
+    plan.check_output()
     return plan
 
 
@@ -261,6 +297,8 @@ def plans_of(stimulus_set: Path) -> list[LoadedPlan]:
 
 
 def model_reference(path: Path, name: str) -> str:
-    """The name that loads a model named in a file: a model's folder beside the file is named relative to the file."""
+    """The name that loads a model named in a file: its folder, and an ear's audiogram, are named relative to the file."""
+    if (pair := split_ear(name)) is not None:
+        return with_ear_beside(f"{model_reference(path, pair[0])}{SEPARATOR}{pair[1]}", path.parent)
     beside = path.parent / name
     return str(beside) if (beside / "model.toml").is_file() else name

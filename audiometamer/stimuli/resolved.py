@@ -11,31 +11,33 @@ from audiometamer.io.files import write_text
 from audiometamer.io.tables import table_text
 from audiometamer.io.toml_files import toml_text
 from audiometamer.stimuli.layout import CLIP_COLUMNS, INITIAL
-from audiometamer.stimuli.plan import LoadedPlan, PlannedModel, model_reference
+from audiometamer.stimuli.plan import LoadedPlan, LocatedPlan, PlannedModel, model_reference
 from audiometamer.stimuli.sources import PlannedClip, own_cells, relative_path
 
 
-def write_resolved_plan(plan: LoadedPlan, chosen: Sequence[PlannedClip], layers: Sequence[list[str]]) -> Path:
+def write_resolved_plan(plan: LocatedPlan[Any], chosen: Sequence[PlannedClip], layers: Sequence[list[str]]) -> Path | None:
     """Write a plan into its set with everything that it left open filled in, and a table of its clips, with all columns.
 
     The first plan of a set is ``plan.toml`` with ``clips.csv``; each later one that differs is ``plan-2.toml`` and so on.
 
     Returns
     -------
-    path
-        The table.
+    path or None
+        The table; None without clips.
     """
     folder, table = plan.folder, _clips_table(chosen, plan.folder)
     for number in itertools.count(1):
         ending = f"-{number}" if number > 1 else ""
         plan_file, clips_file = folder / f"plan{ending}.toml", folder / f"clips{ending}.csv"
-        texts = {clips_file: table, plan_file: toml_text(_filled_in(plan, layers, clips_file.name))}
+        texts = {plan_file: toml_text(_filled_in(plan, layers, clips_file.name if chosen else None))}
+        if chosen:
+            texts = {clips_file: table, **texts}
         if any(_text(file) not in (None, text) for file, text in texts.items()):
             continue  # another plan's; or no file of ours, where somebody's clips lie in the set's folder
         for file, text in texts.items():
             if _text(file) is None:
                 write_text(file, text)
-        return clips_file
+        return clips_file if chosen else None
     raise AssertionError("there is always a next number")
 
 
@@ -54,7 +56,7 @@ def _clips_table(chosen: Sequence[PlannedClip], folder: Path) -> str:
     return table_text((*CLIP_COLUMNS, *columns), rows, delimiter=",")
 
 
-def _filled_in(plan: LoadedPlan, layers: Sequence[list[str]], table: str) -> dict[str, Any]:
+def _filled_in(plan: LocatedPlan[Any], layers: Sequence[list[str]], table: str | None) -> dict[str, Any]:
     """Content for TOML; its paths are relative to the set's folder."""
 
     def relative(file: str | None) -> str | None:
@@ -69,8 +71,9 @@ def _filled_in(plan: LoadedPlan, layers: Sequence[list[str]], table: str) -> dic
         )
         for entry, own in zip(plan.content.models, layers, strict=True)
     ]
-    whole = msgspec.structs.replace(plan.content, output=".", layers=None, models=entries, steps=plan.steps)
-    clips: dict[str, Any] = {"table": table}
+    steps = {"steps": plan.steps} if isinstance(plan, LoadedPlan) else {}
+    whole = msgspec.structs.replace(plan.content, output=".", layers=None, models=entries, **steps)
+    clips: dict[str, Any] = {} if table is None else {"table": table}
     if plan.content.clips.natural:
         clips["natural"] = plan.content.clips.natural
     return {**msgspec.to_builtins(whole), "clips": clips}

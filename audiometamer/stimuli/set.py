@@ -12,16 +12,20 @@ from audiometamer.metamers.folder_kinds import check_set, is_set
 from audiometamer.metamers.layout import INDEX, ITEMS
 from audiometamer.metamers.results import iterate_results, read_results
 from audiometamer.stimuli.clips import RIGHTS, UNKNOWN, known_clips, merge_clips, natural_clips, read_clip_table
-from audiometamer.stimuli.description import WRITTEN_BY_US, description, read_description, readme
+from audiometamer.stimuli.comparison_index import ComparisonRow, comparison_readme, comparison_rows, sounds_of
+from audiometamer.stimuli.comparison_records import is_comparison_set
+from audiometamer.stimuli.description import WRITTEN_BY_US, description, licences_section, read_description, readme
 from audiometamer.stimuli.index import IndexRow, index_row, write_index
-from audiometamer.stimuli.layout import CLAIMS, CLIPS, DESCRIPTION, LICENCES, MANIFEST, ORIGINALS, README
+from audiometamer.stimuli.layout import CLAIMS, CLIPS, COMPARISONS, DESCRIPTION, LICENCES, MANIFEST, ORIGINALS, README
 from audiometamer.stimuli.proof import is_record
 from audiometamer.stimuli.verify import lists_all, read_manifest, write_manifest
 
-_OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS)  # folders that they write into
+_OF_WORKERS = (ITEMS, ORIGINALS, CLAIMS, COMPARISONS)  # folders that they write into
 
 
-def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None = None) -> list[IndexRow]:
+def write_set(
+    stimulus_set: Path, *, clips: Path | None = None, name: str | None = None
+) -> Sequence[IndexRow] | Sequence[ComparisonRow]:
     """Write a set's index, tables, description and manifest from its items; in a folder of `synth`, only the tables of clips.
 
     ``index.tsv`` (and ``index.parquet`` where pyarrow is installed), ``clips.tsv``, ``LICENCES.tsv``,
@@ -38,7 +42,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
 
     Returns
     -------
-    list of IndexRow
+    sequence of IndexRow or ComparisonRow
 
     Raises
     ------
@@ -49,7 +53,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     if not stimulus_set.is_dir():
         check_set(stimulus_set)
     with file_lock(stimulus_set / LOCK):
-        rows = list(map(index_row, read_results(stimulus_set, warn=False, whole=True)))
+        rows = _rows(stimulus_set) or list(map(index_row, read_results(stimulus_set, warn=False, whole=True)))
         added = {} if clips is None else read_clip_table(clips)
         if clips is not None and not any(row.clip in added for row in rows):
             raise AudioMetamerError(
@@ -59,7 +63,7 @@ def write_set(stimulus_set: Path, *, clips: Path | None = None, name: str | None
     return rows
 
 
-def finalize(stimulus_set: Path, *, clips: Path) -> None:
+def finalize(stimulus_set: Path, *, clips: Path | None) -> None:
     """Write a set's index, tables, description and manifest at the end of a run, unless they are up to date or nothing is made.
 
     Runs that end at the same time do this one after the other; what the first has written is up to date for the next.
@@ -67,23 +71,33 @@ def finalize(stimulus_set: Path, *, clips: Path) -> None:
     Parameters
     ----------
     stimulus_set : path
-    clips : path
-        Table of the plan's clips.
+    clips : path or None
+        Table of the plan's clips; None without clips.
     """
     before = file_stamp(stimulus_set / MANIFEST)
     with file_lock(stimulus_set / LOCK):
         known = known_clips(stimulus_set)
-        about = merge_clips(known, read_clip_table(clips))
+        about = known if clips is None else merge_clips(known, read_clip_table(clips))
         if file_stamp(stimulus_set / MANIFEST) != before and about == known and _is_up_to_date(stimulus_set):
             return
         _remove_leftovers(stimulus_set)
-        if rows := list(map(index_row, iterate_results(stimulus_set, whole=True))):
+        if rows := _rows(stimulus_set):
             _write(stimulus_set, rows, about)
+
+
+def _rows(stimulus_set: Path) -> Sequence[IndexRow] | Sequence[ComparisonRow]:
+    """The rows of the index: of metamers, or of sounds that tell models apart."""
+    if is_comparison_set(stimulus_set):
+        return comparison_rows(stimulus_set)
+    return list(map(index_row, iterate_results(stimulus_set, whole=True)))
 
 
 def _is_up_to_date(stimulus_set: Path) -> bool:
     """Whether manifest and index list every item: one may be finished after another run has written its index."""
-    n_items = sum(is_record(file) and file.count("/") == 4 for file in read_manifest(stimulus_set))  # attempts lie deeper
+    listed = read_manifest(stimulus_set)
+    if is_comparison_set(stimulus_set):
+        return lists_all(stimulus_set) and {row["file"] for row in read_table(stimulus_set / INDEX)} == set(sounds_of(listed))
+    n_items = sum(is_record(file) and file.count("/") == 4 for file in listed)  # attempts lie deeper
     return lists_all(stimulus_set) and len(read_table(stimulus_set / INDEX)) == n_items
 
 
@@ -99,9 +113,14 @@ def _remove_leftovers(stimulus_set: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write(stimulus_set: Path, rows: Sequence[IndexRow], about: Mapping[str, Mapping[str, str]], name: str | None = None) -> None:
+def _write(
+    stimulus_set: Path,
+    rows: Sequence[IndexRow] | Sequence[ComparisonRow],
+    about: Mapping[str, Mapping[str, str]],
+    name: str | None = None,
+) -> None:
     clips = (*(row.clip for row in rows), *natural_clips(stimulus_set))
-    used = {clip: about.get(clip, {}) for clip in dict.fromkeys(clips)}
+    used = {clip: about.get(clip, {}) for clip in dict.fromkeys(clips) if clip}
     rights = [{"clip": clip, **{right: columns.get(right) or UNKNOWN for right in RIGHTS}} for clip, columns in used.items()]
     names = dict.fromkeys(name for columns in used.values() for name in columns)
     write_table(stimulus_set / CLIPS, ("clip", *names), [{"clip": clip, **columns} for clip, columns in used.items()])
@@ -115,5 +134,13 @@ def _write(stimulus_set: Path, rows: Sequence[IndexRow], about: Mapping[str, Map
     write_json(stimulus_set / DESCRIPTION, described)
     page = stimulus_set / README
     if not page.exists() or page.read_text(encoding="utf-8", errors="replace").startswith(WRITTEN_BY_US):
-        write_text(page, readme(title, rows, rights))
+        write_text(page, _readme(title, rows, rights))
     write_manifest(stimulus_set)
+
+
+def _readme(title: str, rows: Sequence[IndexRow] | Sequence[ComparisonRow], rights: Sequence[Mapping[str, str]]) -> str:
+    metamers = [row for row in rows if isinstance(row, IndexRow)]
+    if metamers:
+        return readme(title, metamers, rights)
+    compared = [row for row in rows if isinstance(row, ComparisonRow)]
+    return f"{WRITTEN_BY_US}\n{comparison_readme(title, compared, licences_section(rights) if rights else '')}"

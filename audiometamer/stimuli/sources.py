@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from torch import Tensor
@@ -20,7 +21,7 @@ from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_nam
 from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.signals.speech import find_speech, pieces
 from audiometamer.stimuli.layout import CLIP_COLUMNS, INITIAL, clip_tables
-from audiometamer.stimuli.plan import LoadedPlan
+from audiometamer.stimuli.plan import LocatedPlan
 
 PUBLISHED_TABLE = "clips.csv"  # in the folder of published recordings
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
@@ -49,7 +50,7 @@ class PlannedClip(msgspec.Struct, frozen=True):
         return None if self.initial is None else as_start(model, self.initial)
 
 
-def find_sources(plan: LoadedPlan) -> list[PlannedClip]:
+def find_sources(plan: LocatedPlan[Any]) -> list[PlannedClip]:
     """The clips of a plan, chosen but not read, sorted by name.
 
     Raises
@@ -78,7 +79,7 @@ def find_sources(plan: LoadedPlan) -> list[PlannedClip]:
     return sorted(found, key=lambda source: source.name)
 
 
-def _rows(plan: LoadedPlan) -> list[dict[str, str]]:
+def _rows(plan: LocatedPlan[Any]) -> list[dict[str, str]]:
     """A row with a ``path`` for each clip."""
     clips = plan.content.clips
     if clips.table is not None:
@@ -89,7 +90,7 @@ def _rows(plan: LoadedPlan) -> list[dict[str, str]]:
     return [{"path": str(file)} for file in files]
 
 
-def _table(plan: LoadedPlan, name: str) -> Path:
+def _table(plan: LocatedPlan[Any], name: str) -> Path:
     """A table of clips beside the plan, or that of published recordings, by their name."""
     table = plan.resolve(name)
     if table.exists() or name not in published():
@@ -122,7 +123,7 @@ def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[s
     return random.Random(seed).sample(rows, count)  # noqa: S311 (a reproducible draw, no secret)
 
 
-def _source(plan: LoadedPlan, row: dict[str, str], *, natural: bool) -> PlannedClip:
+def _source(plan: LocatedPlan[Any], row: dict[str, str], *, natural: bool) -> PlannedClip:
     clips, initial = plan.content.clips, row.get(INITIAL)
     if not initial and clips.initial is not None:
         initial = str(plan.resolve(clips.initial))

@@ -9,7 +9,8 @@ from audiometamer.errors import AudioMetamerError, BrokenError
 from audiometamer.jobs.claims import is_running
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.results import read_item, read_planned
-from audiometamer.stimuli.layout import CLAIMS, Failure, read_failure
+from audiometamer.stimuli.comparison_records import read_comparison
+from audiometamer.stimuli.layout import CLAIMS, COMPARISONS, Failure, read_failure
 
 STATES = ("passed", "failed", "unjudged", "running", "error", "to do")
 
@@ -110,7 +111,9 @@ def _all_states(found: "Counter[str]") -> dict[str, int]:
 def _state(stimulus_set: Path, at: Path, claim: Path | None) -> tuple[str, Failure | None]:
     if claim is not None and is_running(claim):
         return "running", None
-    if (item := read_item(stimulus_set, at)) is not None:
+    compared = at.is_relative_to(stimulus_set / COMPARISONS)
+    item = read_comparison(at) if compared else read_item(stimulus_set, at)
+    if item is not None:
         return {True: "passed", False: "failed", None: "unjudged"}[item.passed], None
     failure = read_failure(at)
     return ("to do", None) if failure is None else ("error", failure)

@@ -19,7 +19,8 @@ from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, r
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.results import read_item, read_result
 from audiometamer.signals.integrity import is_intact
-from audiometamer.stimuli.layout import ATTEMPTS, ERROR, MANIFEST, ORIGINALS
+from audiometamer.stimuli.comparison_records import made_again, read_comparison
+from audiometamer.stimuli.layout import ATTEMPTS, COMPARISONS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Difference, DifferenceKind, SetContents, find_faults
 from audiometamer.stimuli.running import is_auxiliary, is_named_like_auxiliary
 
@@ -89,8 +90,9 @@ def _damaged(before: Mapping[str, str], contents: SetContents) -> list[str]:
     """Records, signals of items, and originals that have changed, and were not written by a run since."""
     changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
     written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
+    again, claimed = made_again(contents.folder, before, changed)
+    written |= again
     damaged = changed - written
-    claimed: dict[str, str] = {}
     for file in contents.records:
         if file not in damaged:
             claimed |= contents.stated_hashes(file)
@@ -99,7 +101,7 @@ def _damaged(before: Mapping[str, str], contents: SetContents) -> list[str]:
         beside = PurePosixPath(file).with_name(RECORD).as_posix()  # a record of an earlier version states no hashes
         return file in written or (claimed[file] == contents.sums[file] if file in claimed else beside in written)
 
-    ours = (file for file in sorted(changed) if PurePosixPath(file).parts[0] in (ITEMS, ORIGINALS))
+    ours = (file for file in sorted(changed) if PurePosixPath(file).parts[0] in (ITEMS, ORIGINALS, COMPARISONS))
     return [file for file in ours if PurePosixPath(file).name != ERROR and not is_written(file)]
 
 
@@ -261,7 +263,8 @@ def _files(stimulus_set: Path, *, listed: Container[str] | None = None, precise:
 
     for folder, subfolders, names in os.walk(stimulus_set, onerror=refuse):
         at = PurePosixPath(Path(folder).relative_to(stimulus_set).as_posix())
-        if listed is not None and len(at.parts) > 3 and at.parts[0] == ITEMS and not _is_made(stimulus_set, at, names, listed):
+        item = len(at.parts) > 3 and at.parts[0] in (ITEMS, COMPARISONS)
+        if listed is not None and item and not _is_made(stimulus_set, at, names, listed):
             names = [name for name in names if name == ERROR]
         elif listed is not None and at.parts[:1] == (ORIGINALS,):
             names = [name for name in names if (at / name).as_posix() in listed or is_intact(Path(folder, name))]
@@ -277,6 +280,8 @@ def _is_made(stimulus_set: Path, at: PurePosixPath, names: Sequence[str], listed
     if RECORD not in names or len(at.parts) > 4 or (at / RECORD).as_posix() in listed:
         return RECORD in names
     try:
+        if at.parts[0] == COMPARISONS:
+            return read_comparison(stimulus_set / at, whole=True) is not None
         return read_item(stimulus_set, stimulus_set / at, whole=True) is not None
     except BrokenError:
         return False

@@ -52,6 +52,20 @@ def test_principal_distortions(tmp_path, capsys):
     assert "does not notice some change at all, so the disagreement has no maximum; give ridge > 0" in message
 
 
+def test_scales_of_several_models(tmp_path, capsys):
+    other = ("--model", "permuted:tiny_models:sound_model:1")
+    assert main(["distortions", "scale", "one.wav", "two.wav", *MODEL, *other, "--layers", "final", "--points", "1"]) == 0
+    rows = rows_of(tmp_path / "distortions" / "scale.tsv")
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    assert (names[0], len(names), {row["layer"] for row in rows}) == ("tiny", 2, {"final"})
+    (tmp_path / "measured.tsv").write_text("position\tscale\n0\t0\n.5\t.7\n1\t1\n")
+    assert main(["distortions", "scale", "one.wav", *MODEL, *other, "--path", "depth", "--values", "0,0.5,1", "--layers", "final",
+                 "--points", "1", "--out", "depth"]) == 0  # fmt: skip
+    capsys.readouterr()
+    assert main(["distortions", "score", "measured.tsv", "depth/scale.tsv"]) == 0
+    assert all(f"{name} final" in capsys.readouterr().out for name in names[:1])
+
+
 def test_a_scale_and_its_score(tmp_path, capsys):
     made = ["distortions", "scale", "one.wav", "two.wav", *MODEL, "--layers", "relu1"]
     assert main([*made, "--path", "crossfade", "--values", "0,0.2,0.5,1", "--points", "2"]) == 0

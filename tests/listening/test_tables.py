@@ -25,6 +25,7 @@ def test_columns():
     assert TRIAL_COLUMNS == (
         "listener", "trial", "kind", "stimulus", "clip", "model", "layer", "seed", "missing", "word", "speaker", "answer",
         "correct", "reaction_time_ms", "plays", "started", "answered", "network_correct", "browser", "playback",
+        "confidence",
     )  # fmt: skip
     assert LISTENER_COLUMNS == (
         "listener", "group", "headphones_correct", "headphones_trials", "practice_correct", "finished", "excluded", "reason",

@@ -108,6 +108,9 @@ def test_what_cannot_be_judged_is_said_with_the_command(null, layers, lacking, a
 def test_a_model_of_a_folder_gets_its_null_there(tmp_path):
     model = tiny_models.sound_model()
     model.folder = tmp_path / "tiny"
+    odd = tiny_models.sound_model()
+    odd.name = "modulation:tiny/seconds=1"
+    assert "--out modulation_tiny_seconds=1-null.json, then" in null_notice(odd, None, ["relu0"], name=odd.name)
     assert null_notice(model, None, ["relu0"], name="tiny").endswith(f"--model tiny --out {tmp_path}/tiny/null.json")
 
 

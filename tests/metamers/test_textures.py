@@ -88,6 +88,16 @@ def test_a_morph_averages_statistics(tmp_path: Path, model: am.Model) -> None:
     torch.testing.assert_close(target.activations["statistics"], 0.25 * first + 0.75 * second)
 
 
+def test_a_morph_of_parts_of_longer_sounds(tmp_path: Path, model: am.Model) -> None:
+    path = write_noise(tmp_path / "long.wav", 2.0)
+    (tmp_path / "morph.toml").write_text('[weights]\n"long.wav" = 1\n')
+    with pytest.raises(am.AudioMetamerError, match=r"long.wav lasts 2.000 s and the model takes 1.4 s; say where to begin"):
+        read_morph(tmp_path / "morph.toml", model)
+    target = read_morph(tmp_path / "morph.toml", model, start=0.5)
+    part = model.network.targets(model.read_clip(path, start=0.5).samples[None])["statistics"][0]
+    torch.testing.assert_close(target.activations["statistics"], part)
+
+
 def test_a_step_and_a_gradient_have_statistics_in_time(tmp_path: Path, model: am.Model) -> None:
     paths = [write_noise(tmp_path / f"{k}.wav", seed=k) for k in range(2)]
     (tmp_path / "step.toml").write_text('[[segments]]\n"0.wav" = 1\n[[segments]]\n"1.wav" = 1\n')

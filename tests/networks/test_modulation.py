@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from audiometamer.networks.modulation import ModulationMoments, compare_moments, moment_loss, moments
+from audiometamer.networks.modulation import ModulationMoments, compare_moments, moment_loss, moments, robust_moment_loss
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,31 @@ def test_the_loss_of_one_filter_by_hand():
     loss = moment_loss(found.view(1, 1, 1, 4), target.view(1, 1, 1, 4))
     assert loss.item() == pytest.approx(np.sqrt(expected), rel=1e-6)
     assert moment_loss(target.view(1, 1, 1, 4), target.view(1, 1, 1, 4)).item() < 1e-15
+
+
+def test_the_robust_loss_of_one_filter_by_hand():
+    # The cochleagram, which counts twice: mean 2, not 1; σ = 3, not 1; skewness 0.5, not 0.4; kurtosis 6, not 3.
+    target, found = torch.tensor([1.0, 1.0, 0.4, 3.0]), torch.tensor([2.0, 9.0, 0.5, 6.0])
+    errors = 1 / (1 + 0.03 * 1.01), np.log(3.01 / 1.01), 0.1 / 0.5, np.log(2)
+    expected = [
+        weight * np.log(1 + factor * e**2)
+        for factor, weight, e in zip((100, 4, 4, 4), (0.25, 1, 0.125, 0.375), errors, strict=True)
+    ]
+    loss = robust_moment_loss(found.view(1, 1, 1, 4), target.view(1, 1, 1, 4))
+    assert loss.item() == pytest.approx(2 * (sum(expected) + 2 * 8**2), rel=1e-6)
+    assert robust_moment_loss(target.view(1, 1, 1, 4), target.view(1, 1, 1, 4)).item() == 0
+
+
+def test_groups_of_filters_count_alike_in_the_robust_loss(network, cochleagram):
+    target = network(cochleagram)
+    by_group = []
+    for part in (slice(1), slice(1, 10), slice(10, 17), slice(17, 143)):
+        found = target.clone()
+        found[:, part, :, 2] = -target[:, part, :, 2]
+        errors = 2 * target[:, part, :, 2] / (target[:, part, :, 2].abs() + 0.1)
+        by_group.append((robust_moment_loss(found, target).item(), 0.125 * torch.log1p(4 * errors.square()).mean().item()))
+    losses, means = zip(*by_group, strict=True)
+    assert losses == pytest.approx(np.multiply((2, 1, 1, 1), means), rel=1e-6)
 
 
 def test_the_gradient_of_the_moments(network, cochleagram):

@@ -12,6 +12,7 @@ from audiometamer.psychophysics import (
     all_triads,
     fit_difference_scale,
     fit_difference_scale_glm,
+    fit_difference_scale_least_squares,
     simulate_answers,
 )
 
@@ -27,6 +28,23 @@ def test_the_published_fit(kind):
     assert fitted.sigma == pytest.approx(float(PUBLISHED[f"{kind}_sigma_ml"]), abs=1e-4)
     assert fitted.negative_log_likelihood / answers.shape[1] == pytest.approx(float(PUBLISHED[f"{kind}_nll_ml"]), abs=1e-6)
     assert fitted.at_bound == ""
+
+
+@pytest.mark.parametrize("kind", ["triads", "quadruples"])
+def test_the_published_fits_with_a_prior_and_by_least_squares(kind):
+    trials, answers = PUBLISHED[f"{kind}_comb"], ~PUBLISHED[f"{kind}_resp"]
+    fits = {"ml_prior": fit_difference_scale(trials, answers, prior=answers.shape[1]),
+            "ls": fit_difference_scale_least_squares(trials, answers)}  # fmt: skip
+    for name, fitted in fits.items():
+        assert fitted.scale == pytest.approx(PUBLISHED[f"{kind}_psi_{name}"], abs=1e-4)
+        assert fitted.sigma == pytest.approx(float(PUBLISHED[f"{kind}_sigma_{name}"]), abs=1e-4)
+
+
+def test_a_prior_keeps_sigma_off_its_bound():
+    trials = all_triads(6)
+    fitted = fit_difference_scale(trials, simulate_answers(CURVED, 0, trials, repetitions=5), prior=1)
+    assert fitted.at_bound == ""
+    assert 0.01 < fitted.sigma < 1 / 6
 
 
 def test_the_probit_model_solves_the_likelihood_equations():
@@ -78,6 +96,12 @@ def test_a_perfectly_consistent_listener_has_the_least_sigma(monotone):
         fit_difference_scale_glm(trials, answers)
 
 
+def test_few_answers_that_many_sigmas_fit_have_the_least_of_them():
+    trials = all_triads(5)
+    with pytest.warns(AudioMetamerWarning, match=r"sigma is at its lower bound, 0\.01"):
+        assert fit_difference_scale(trials, simulate_answers(np.linspace(0, 1, 5) ** 2, 0, trials)).at_bound == "lower"
+
+
 def test_answers_against_every_scale_have_the_largest_sigma():
     trials = all_quadruples(5)
     answers = np.tile([True, False], (len(trials), 3))
@@ -113,6 +137,12 @@ def test_bad_input_is_told_in_a_line(trials, answers, message):
 def test_bad_settings_are_told_in_a_line():
     with pytest.raises(AudioMetamerError, match="sigma_bounds are 0 and 1; they must be above 0, the least first"):
         fit_difference_scale([(0, 1, 2)], [1], sigma_bounds=(0, 1))
+    with pytest.raises(AudioMetamerError, match="the weight of the prior is -1; it must be 0 or more"):
+        fit_difference_scale([(0, 1, 2)], [1], prior=-1)
+    with pytest.raises(AudioMetamerError, match=r"least is 0\.5; it must be between 0 and 0\.5"):
+        fit_difference_scale_least_squares([(0, 1, 2)], [1], least=0.5)
+    with pytest.raises(AudioMetamerError, match=r"the answers put the last sound .* from the first"):
+        fit_difference_scale_least_squares([(0, 1, 2), (0, 1, 3), (1, 2, 3), (0, 2, 3)], [0, 0, 0, 1])
     with pytest.raises(AudioMetamerError, match="there are 2 sounds; a trial takes 3"):
         all_triads(2)
     with pytest.raises(AudioMetamerError, match="a trial has sound 5; the scale has the sounds 0 to 2"):

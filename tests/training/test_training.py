@@ -103,7 +103,7 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(unbroken, data, rec
     command = [sys.executable, "-m", "audiometamer", "train", recipe, "--data", data, "--out", out, "--device", "cpu"]
     process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
     while not (out / "log.csv").exists() and process.poll() is None:
-        pass
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (out / "model.toml").exists()

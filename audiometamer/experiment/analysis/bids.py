@@ -40,6 +40,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "network_correct": {"Description": "Whether the network that the metamer was made for recognises this sound."},
     "browser": {"Description": "The listener's browser."},
     "playback": {"Description": "What the browser reported about the playback, as JSON."},
+    "confidence": {"Description": "How sure the listener was, from 0 to 100."},
 }
 _PARTICIPANT = {
     "participant_id": "The listener.",

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import msgspec
 
+from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.analysis.chance import Chance, chance_level
 from audiometamer.experiment.analysis.recognition import NetworkRecognition, read_recognised, recognised_in
+from audiometamer.experiment.comparisons.design import ComparisonDesign
 from audiometamer.experiment.design import Design
 from audiometamer.experiment.reading import read_experiment
+from audiometamer.experiment.scaling.design import ScalingDesign
 from audiometamer.listening.exclusions import ExclusionRules
 from audiometamer.listening.tables import ListenerRow, TrialRow, read_listeners, read_persons, read_trials
 from audiometamer.published.listeners import PublishedListeners, find_published
+
+_ANALYSED_BY = {ComparisonDesign: "rank", ScalingDesign: "scale"}  # designs without right answers
 
 
 class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +62,9 @@ class AnalysisFiles(msgspec.Struct, frozen=True, kw_only=True):
             recognised = None if self.key is None else read_recognised(self.key)
             return AnalysisSources(trials, listeners, persons, recognised, beside=beside)
         experiment = read_experiment(self.folder)
-        assert isinstance(experiment.design, Design)
+        if not isinstance(experiment.design, Design):
+            command = _ANALYSED_BY[type(experiment.design)]
+            raise AudioMetamerError(f"{self.folder} has no right answers; `audiometamer experiment {command}` analyses it")
         same = experiment.design.answers.same
         recognised = recognised_in(experiment.key, same=same) if self.key is None else read_recognised(self.key, same=same)
         return AnalysisSources(trials, listeners, persons, recognised, experiment.design, chance_level(experiment), beside)
@@ -139,7 +146,7 @@ def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> M
         return dict.fromkeys(models, requested)
     from audiometamer.models.loading import load_model
     from audiometamer.models.published import published
-    from audiometamer.models.shipped import RENAMED, zoo
+    from audiometamer.models.shipped import zoo
 
-    ours = {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}
+    ours = {name: list(load_model(name).layers) for name in models if name in zoo()}
     return ours | {name: published()[name].layers for name in models if name in published()}

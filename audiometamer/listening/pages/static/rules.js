@@ -55,6 +55,8 @@ export class Rules {
     const trial = this.trials[message.trial - 1];
     if (message.stimulus !== trial.stimulus) throw new Refused(422, `trial ${message.trial} plays another sound`);
     if (!this.#options(trial).includes(message.answer)) throw new Refused(422, "this is none of the possible answers");
+    const asked = Boolean(this.study.task.confidence) && trial.kind !== "headphones";
+    if (asked !== Number.isFinite(message.confidence)) throw new Refused(422, asked ? "a confidence is needed" : "no confidence is asked for");
   }
 
   #options(trial) {

@@ -46,6 +46,7 @@ const MESSAGES = {
     started: moment,
     answered: moment,
     playback: optional(details),
+    confidence: optional((value) => value === null || number(0, 100)(value)),
   }),
   form: fields({
     kind: text(16),

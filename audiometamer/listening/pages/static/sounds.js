@@ -40,9 +40,9 @@ export class Sounds extends Stimuli {
    *
    * Returns whether it was played to its end, when that was (ms, by performance.now()), and what is known about the playback.
    * `most`: s after which to cut, for simulated listeners; `begins()` is called when it begins, and `interval(k)` as the kth of
-   * `intervals` begins.
+   * `intervals` begins, with `gap` s between them and `pause` s more in their middle.
    */
-  async play(name, { intervals = 1, gap = 0, interval = () => {}, begins = () => {}, most = Infinity } = {}) {
+  async play(name, { intervals = 1, gap = 0, pause = 0, interval = () => {}, begins = () => {}, most = Infinity } = {}) {
     const buffer = await this.context.decodeAudioData(await (await this.take(name)).arrayBuffer());
     if (!(await this.unlocked())) {
       this.note("playback interrupted", { stimulus: name, state: this.context.state }); // while it was loaded
@@ -55,8 +55,9 @@ export class Sounds extends Stimuli {
     const began = performance.now();
     source.start(starts, 0, seconds);
     begins();
-    const step = (buffer.duration - (intervals - 1) * gap) / intervals + gap;
-    const timers = Array.from({ length: intervals }, (_, k) => setTimeout(interval, 1000 * (LEAD + k * step), k));
+    const step = (buffer.duration - pause - (intervals - 1) * gap) / intervals + gap;
+    const start = (k) => LEAD + k * step + (2 * k < intervals ? 0 : pause);
+    const timers = Array.from({ length: intervals }, (_, k) => setTimeout(interval, 1000 * start(k), k));
     const complete = await new Promise((resolve) => {
       source.onended = () => resolve(true);
       this.context.onstatechange = () => this.context.state !== "running" && resolve(false);

@@ -5,6 +5,7 @@ import { element } from "./elements.js";
 import { Choice } from "./plugins/choice.js";
 import { Intervals } from "./plugins/intervals.js";
 import { Level } from "./plugins/level.js";
+import { Rated } from "./plugins/rated.js";
 import { Questions } from "./plugins/questions.js";
 import { Text } from "./plugins/text.js";
 import { Typed } from "./plugins/typed.js";
@@ -13,7 +14,10 @@ import { Refused, persist } from "./retry.js";
 import { intervals, percent, sentence, sentenceAround, withinSentence } from "./words.js";
 
 const WELL = 0.75; // proportion of correct practice trials from which the listener is congratulated
-const PLUGINS = { typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals };
+const NEITHER = "neither"; // the answer that neither word was heard
+const PLUGINS = {
+  typed: Typed, choice: Choice, abx: Intervals, "odd-one-out": Intervals, triads: Intervals, quadruples: Intervals, further: Intervals, words: Rated,
+};
 
 export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const { state, trials, task, headphones } = session;
@@ -89,7 +93,7 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
   const instructions = () => ({ type: Text, content: [fragment(session.texts.instructions), ...allAnswers(task)] });
 
   /** Label that a listener sees in place of an answer. */
-  const name = (given) => task.names?.[given] ?? given;
+  const name = (given) => task.names?.[given] ?? (task.kind === "words" && given === NEITHER ? sentence("rated.neither") : given);
 
   function feedback() {
     const { correct, answer: right } = confirmed.feedback;
@@ -130,10 +134,11 @@ export function screens({ jsPsych, session, stimuli, outbox, transport }) {
       ...common,
       type: PLUGINS[task.kind],
       answers: () => (now().options?.length ? now().options : task.answers),
-      prompt: task.question ?? stimuli.sentence(`prompts.${compared ? task.kind : task.of}`),
+      prompt: task.question ?? stimuli.sentence(`prompts.${compared || task.confidence ? task.kind : task.of}`),
       ...(task.pictures && { picture: (one) => transport.picture(task.answers.indexOf(one) + 1) }),
       label: compared ? labelled(labels) : name,
-      ...(compared && { intervals: task.intervals, gap: task.gap_seconds }),
+      ...(compared && { intervals: task.intervals, gap: task.gap_seconds, pause: task.pair_gap_seconds }),
+      ...(task.kind === "further" && { original: sentence("intervals.original") }),
     };
   }
 

@@ -36,10 +36,14 @@ export function notYet(error) {
 export const percent = (share) => Math.round(100 * share);
 
 const POSITIONS = ["first", "second", "third"];
-const COUNTS = { abx: 2, "odd-one-out": 3, huggins: 3, antiphase: 3 };
+const COUNTS = { abx: 2, "odd-one-out": 3, further: 2, huggins: 3, antiphase: 3 };
+const PAIRS = ["triads", "quadruples"];
 
-/** Names of answers that are intervals; undefined for other answers. */
-export const intervals = (kind) => POSITIONS.slice(0, COUNTS[kind] ?? 0).map((name) => sentence(`intervals.${name}`));
+/** Names of answers that are intervals, or pairs of them; empty for other answers. */
+export function intervals(kind) {
+  if (PAIRS.includes(kind)) return [sentence("pairs.first"), sentence("pairs.last")];
+  return POSITIONS.slice(0, COUNTS[kind] ?? 0).map((name) => sentence(`intervals.${name}`));
+}
 
 /** The same within a sentence; other answers unchanged. */
 export const withinSentence = (kind, answer) =>

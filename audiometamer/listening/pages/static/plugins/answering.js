@@ -51,9 +51,10 @@ export class Answering {
     const heard = await this.#hear(display, trial);
     const answering = this.ask(display, trial);
     this.asked();
-    const { answer, at } = await answering;
+    const { answer, at, ...rated } = await answering;
     return this.#saved(trial, {
       answer,
+      ...rated,
       reaction_time_ms: Math.min(Math.max(0, Math.round(100 * (at - heard.ended)) / 100), DAY),
       plays: heard.plays,
       started,
@@ -102,6 +103,11 @@ export class Answering {
     }
   }
 
+  /** What a simulated listener sends beside the answer. */
+  rated() {
+    return {};
+  }
+
   /** Elements to show during playback, and settings of the playback. */
   listen(display, trial) {
     display.replaceChildren(element("p", { className: "listen", textContent: trial.stimuli.sentence("attend") }));
@@ -112,13 +118,13 @@ export class Answering {
   async simulate(trial, mode, options, on_load) {
     const listener = window.simulatedListener;
     const chosen = options.data?.answer ?? this.jsPsych.randomization.sampleWithoutReplacement(trial.answers, 1)[0];
-    const { answer, reaction_time_ms } = listener
+    const { answer, reaction_time_ms, confidence } = listener
       ? await listener.answer(trial.stimulus, trial.answers)
-      : { answer: chosen, reaction_time_ms: options.data?.reaction_time_ms ?? 0 };
+      : { answer: chosen, reaction_time_ms: options.data?.reaction_time_ms ?? 0, confidence: options.data?.confidence };
     if (mode === "data-only") {
       on_load();
       const now = new Date().toISOString();
-      return this.#saved(trial, { answer, reaction_time_ms, plays: 1, started: now, answered: now, playback: {} });
+      return this.#saved(trial, { answer, reaction_time_ms, plays: 1, started: now, answered: now, playback: {}, ...this.rated(confidence) });
     }
     this.most = listener?.seconds ?? Infinity;
     const display = this.jsPsych.getDisplayElement();
@@ -126,7 +132,7 @@ export class Answering {
     const done = this.trial(display, trial, on_load);
     await asked;
     await new Promise((resolve) => setTimeout(resolve, listener ? (listener.pace ?? 0) * reaction_time_ms : reaction_time_ms));
-    this.give(display, trial, answer);
+    this.give(display, trial, answer, confidence);
     return done;
   }
 }
