@@ -28,7 +28,6 @@ def recording(tmp_path, monkeypatch):
     soundfile.write("MY.wav", samples, 20_000)
 
 
-@pytest.mark.filterwarnings("ignore:cochcnn-word is now called")
 def test_own_clip(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(am, "synthesize", few_steps.synthesize)
     exec(snippet("own clip"), {})

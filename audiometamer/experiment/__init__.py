@@ -1,1 +1,1 @@
-"""Experiments on recognition, on sounds that tell models apart, and on scales of differences: design, building, packing, analysis."""
+"""Experiments: recognition, sounds that tell models apart, scales of differences; design, building, packing, analysis."""

@@ -345,8 +345,8 @@ METHODS = {
                 ),
             ),
             moment_loss,
-            "for modulation models: the published histogram matching, then six times as many quasi-Newton steps down the gradient "
-            "of a distance of moments",
+            "for modulation models: the published histogram matching, then six times as many quasi-Newton steps down the "
+            "gradient of a distance of moments",
             expected_steps=REFINED_ITERATIONS * (1 + STEPS_FACTOR),
             version=2,
         ),

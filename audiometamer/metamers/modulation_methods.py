@@ -10,7 +10,7 @@ from audiometamer.networks.modulation import ModulationMoments
 from audiometamer.networks.modulation_filters import CONDITIONS
 
 ITERATIONS = 100  # as published
-# Of the refining method: then matched histograms gain little by more of them. A step down the gradient takes a third of their time.
+# Of the refining method: more iterations gain little. A step down the gradient takes a third of the time of one.
 REFINED_ITERATIONS, STEPS_FACTOR = 20, 6
 
 
