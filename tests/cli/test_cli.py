@@ -89,6 +89,12 @@ def test_a_recording_to_start_from(tmp_path, capsys):
     assert main(command) == 0
     record = json.loads((tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.json").read_text())
     assert len(record["settings"]["initial"]) == 64
+    assert main([*command, "--stop", "below:1e9", "--overwrite"]) == 0
+    record = json.loads((tmp_path / "metamers" / "speech" / "tiny" / "relu0_seed0.json").read_text())
+    assert record["settings"]["stop"] == "Below(value=1000000000.0)"
+    assert record["tries"][0]["outcome"] == "matched after 0 steps"
+    assert "stop is 'soon'" in refused(capsys, *command, "--stop", "soon")
+    assert "compiled and captured are both True" in refused(capsys, *command, "--overwrite", "--capture", "--compile")
     assert "initial has 2 signals for 1 clip; give one for each" in refused(capsys, *command, "--initial", "speech.wav")
 
 

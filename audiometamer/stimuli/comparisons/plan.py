@@ -134,6 +134,8 @@ class ComparisonPlan(CommonPlan, forbid_unknown_fields=True, frozen=True, kw_onl
                 yield Problem(f"comparisons[{k}]", "it is there twice")
             if one.kind == "controversial" and len(self.models) < 2:
                 yield Problem(f"comparisons[{k}].kind", "one model is planned; controversial sounds need two or more")
+        if self.clips.initial is not None:
+            yield Problem("clips.initial", "only metamers start from given signals; leave it out")
         if self.has_clips or any(one.kind != "controversial" for one in self.comparisons):
             yield from self.clips.problems()
 

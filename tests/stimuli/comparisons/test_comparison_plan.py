@@ -56,6 +56,13 @@ def test_a_fault_is_named_with_its_place(tmp_path, table, message):
         read_comparison_plan(path)
 
 
+def test_sounds_that_tell_models_apart_start_from_no_given_signal(tmp_path):
+    path = write_comparison_plan(tmp_path, n_clips=1)
+    path.write_text(path.read_text().replace("[clips]", '[clips]\ninitial = "x.wav"'))
+    with pytest.raises(AudioMetamerError, match=r"clips.initial: only metamers start from given signals; leave it out"):
+        read_comparison_plan(path)
+
+
 def test_words_that_a_model_does_not_have_and_models_that_do_not_fit_are_refused(tmp_path, capsys):
     path = write_comparison_plan(tmp_path, "controversial", n_clips=1)
     text = path.read_text()
