@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import few_steps
 import numpy as np
 import pytest
 import soundfile
@@ -27,15 +28,11 @@ def recording(tmp_path, monkeypatch):
     soundfile.write("MY.wav", samples, 20_000)
 
 
-@pytest.mark.filterwarnings("ignore:cochcnn-word is now called")
 def test_own_clip(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(am, "synthesize", lambda *args, **options: SYNTHESIZE(*args, steps=5, **options))
+    monkeypatch.setattr(am, "synthesize", few_steps.synthesize)
     exec(snippet("own clip"), {})
     assert (tmp_path / "metamer.wav").exists()
     assert "snr_db" in capsys.readouterr().out
-
-
-SYNTHESIZE = am.synthesize
 
 
 class MyNetwork(nn.Module):

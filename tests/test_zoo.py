@@ -13,7 +13,7 @@ import torch
 import audiometamer as am
 from audiometamer.io.tables import read_table
 from audiometamer.models.cards import read_card
-from audiometamer.models.shipped import RENAMED, zoo
+from audiometamer.models.shipped import zoo
 from audiometamer.training.recipe import read_recipe
 from audiometamer.training.synthetic_voices import WORDS
 
@@ -30,7 +30,7 @@ def clips():
 
 
 def test_what_there_is():
-    assert sorted({*zoo(), *RENAMED}) == [
+    assert zoo() == [
         "cochcnn-digits", "cochcnn-speaker", "cochcnn-word", "cochcnn-word-random-step", "cochcnn-word-robust",
         "cochcnn-word-speaker", "cochresnet-word",
     ]  # fmt: skip
@@ -100,9 +100,8 @@ def test_the_table_in_the_documentation_is_what_the_cards_say(name):
 
 
 def test_the_robust_network_withstands_what_undoes_the_ordinary_one():
-    ordinary_name = "cochcnn-word" if "cochcnn-word" in zoo() else RENAMED["cochcnn-word"]
     ordinary, robust, control = (
-        read_card(ZOO / name).accuracy["word"] for name in (ordinary_name, "cochcnn-word-robust", "cochcnn-word-random-step")
+        read_card(ZOO / name).accuracy["word"] for name in ("cochcnn-word", "cochcnn-word-robust", "cochcnn-word-random-step")
     )
     attack = "cochleagram_l2_1"
     assert ordinary[attack]["percent"] < 10

@@ -244,8 +244,8 @@ def rehearse(
     of_pairs, of_models = {"--scale": known is not None, "--sigma": sigma is not None}, {"--noise": noise is not None}
     of_words = {"--accuracy": bool(accuracy)}
     if isinstance(read.design, ScalingDesign):
-        right = of_words | {"--model": model_name is not None}
-        refuse_options(right | of_models, "in which answers are right or wrong")
+        refuse_options(of_words | {"--model": model_name is not None}, "in which answers are right or wrong")
+        refuse_options(of_models, "of sounds that tell models apart")
         reply = reply_to_pairs(read, known, 0.2 if sigma is None else sigma, guesses)
     elif isinstance(read.design, ComparisonDesign):
         refuse_options(of_words | of_pairs, "in which sounds do not tell models apart")

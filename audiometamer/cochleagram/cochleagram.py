@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from audiometamer.cochleagram.compression import DecibelCompression, PowerCompression
 from audiometamer.cochleagram.constants import FAINT
-from audiometamer.cochleagram.filters import Filterbank, FloatArray
+from audiometamer.cochleagram.filters import CosineFilterbank, Filterbank, FloatArray
 from audiometamer.cochleagram.full_rate import FullRate
 from audiometamer.cochleagram.lowpass import Lowpass
 from audiometamer.cochleagram.multirate import Multirate
@@ -67,8 +68,8 @@ class Cochleagram(nn.Module):
         (gradient) or better on speech, noise, clicks and tones. Infinite: at every sample of the sound, as published; 70 dB or
         better for both on speech and noise. Sounds whose RMS is below 1e-5, near the floor of magnitudes, are always computed
         so on a CPU; elsewhere the level is not asked for, since that would wait for the device.
-    n_filters, low_limit, high_limit, overcompleteness, scale, include_edges
-        Options of the `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True: 211 filters.
+    n_filters, low_limit, high_limit, overcompleteness, scale, include_edges, broadening
+        Options of the `CosineFilterbank`. Defaults 50, 50 Hz, 10000 Hz, 4, "erb", True, 1: 211 filters.
     frame_rate : int
         Frames per second, a divisor of the sample rate. Default 200.
     window_size : int
@@ -233,6 +234,26 @@ class Cochleagram(nn.Module):
         """The same cochleagram, sharing its filterbank and compression, computed as published: with ``exact=True``."""
         other = copy.copy(self)
         other.exact = True
+        return other
+
+    def with_broadening(self, factor: float) -> "Cochleagram":
+        """The same cochleagram with filters that are wider by a factor, as in an impaired ear.
+
+        Parameters
+        ----------
+        factor : float
+            Factor on the `broadening` of the `CosineFilterbank`.
+
+        Raises
+        ------
+        AudioMetamerError
+            If the filters are of your own, or would be more than 10 times as wide.
+        """
+        if not isinstance(self.filterbank, CosineFilterbank):
+            raise AudioMetamerError(f"{type(self.filterbank).__name__} has no broadening; only a CosineFilterbank has")
+        other = copy.copy(self)
+        other.filterbank = replace(self.filterbank, broadening=factor * self.filterbank.broadening)
+        other._plans = {}
         return other
 
     @property

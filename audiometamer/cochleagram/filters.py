@@ -94,6 +94,10 @@ class CosineFilterbank:
         Scale on which filters are evenly spaced. Default "erb".
     include_edges : bool
         Whether to add the s low-pass and s high-pass filters that complete the sum of squared gains. Default True.
+    broadening : float
+        Factor by which every filter is widened, 1 to 10, as in an impaired ear: 1.5 for a mild, 2 for a moderate and 3 for a
+        severe loss, say. Centres stay where they are. Gains are divided by its root: the sum of squared gains stays one away
+        from the edges. Default 1.
 
     Raises
     ------
@@ -107,6 +111,7 @@ class CosineFilterbank:
     overcompleteness: int = 4
     scale: Literal["erb", "linear"] = "erb"
     include_edges: bool = True
+    broadening: float = 1.0
 
     def __post_init__(self) -> None:
         if self.n_filters < 1:
@@ -117,6 +122,8 @@ class CosineFilterbank:
             raise AudioMetamerError(f"overcompleteness is {self.overcompleteness}; it must be 1, 2 or 4")
         if self.scale not in ("erb", "linear"):
             raise AudioMetamerError(f"filter scale is {self.scale!r}; it must be 'erb' or 'linear'")
+        if not 1 <= self.broadening <= 10:
+            raise AudioMetamerError(f"broadening is {self.broadening}; it must be 1 to 10")
 
     @property
     def _n_bandpass(self) -> int:
@@ -164,14 +171,14 @@ class CosineFilterbank:
         -------
         list of Band
             One per filter, low first. A band-pass filter has gain cos(π (x − centre) / (2 · half-width)) strictly inside its
-            band and 0 elsewhere, x on the filter scale, half-width = s · spacing. A low-pass filter complements the band-pass
-            filter s places above it, √(1 − cos²), on the bins up to that filter's centre; high-pass filters mirror this at
-            the top. All are divided by √s. After McDermott & Simoncelli (2011).
+            band and 0 elsewhere, x on the filter scale, half-width = broadening · s · spacing. A low-pass filter complements the
+            band-pass filter s places above it, √(1 − cos²), on the bins up to that filter's centre; high-pass filters mirror
+            this at the top. All are divided by √(broadening · s). After McDermott & Simoncelli (2011).
         """
         position = self._to_scale(frequencies)
         low, spacing = self._grid()
-        half_width = self.overcompleteness * spacing
-        norm = np.sqrt(self.overcompleteness)
+        half_width = self.broadening * self.overcompleteness * spacing
+        norm = np.sqrt(self.broadening * self.overcompleteness)
 
         bandpass = []
         for center in low + spacing * np.arange(1, self._n_bandpass + 1):

@@ -21,6 +21,7 @@ class PartOptions(TypedDict, total=False):
     overcompleteness: int
     scale: Literal["erb", "linear"]
     include_edges: bool
+    broadening: float
     frame_rate: int
     window_size: int
     kaiser_beta: float
@@ -31,7 +32,7 @@ class PartOptions(TypedDict, total=False):
 
 
 OPTIONS_OF_PARTS = {
-    "filterbank": {"n_filters", "low_limit", "high_limit", "overcompleteness", "scale", "include_edges"},
+    "filterbank": {"n_filters", "low_limit", "high_limit", "overcompleteness", "scale", "include_edges", "broadening"},
     "lowpass": {"frame_rate", "window_size", "kaiser_beta"},
     "compression": {"compression_power", "compression_offset", "compression_scale", "compression_gradient_clip"},
 }

@@ -21,10 +21,10 @@ def carriers(kind: Carrier, bands: Bands, n_samples: int, sample_rate: int, *, f
     Parameters
     ----------
     kind : str
-        ``noise``: random signs, others in each band. ``identical-noise``: the same in all bands, as egaudrain/vocoder makes it, so
-        that bands are correlated where they overlap. ``sine``: tones at the centres. ``low-noise``: noise within the band whose
-        envelope is nearly flat (Pumplin 1985), with a period of 1 s. ``harmonic``: harmonics of `f0` within the band in cosine
-        phase. ``pshc``: pulse-spreading harmonic complexes (Hilkhuysen & Macherey 2014).
+        ``noise``: random signs, others in each band. ``identical-noise``: the same in all bands, as egaudrain/vocoder makes it,
+        so that bands are correlated where they overlap. ``sine``: tones at the centres. ``low-noise``: noise within the band
+        whose envelope is nearly flat (Pumplin 1985), with a period of 1 s. ``harmonic``: harmonics of `f0` within the band in
+        cosine phase. ``pshc``: pulse-spreading harmonic complexes (Hilkhuysen & Macherey 2014).
     bands : Bands
     n_samples : int
         Number of samples.
@@ -46,9 +46,10 @@ def carriers(kind: Carrier, bands: Bands, n_samples: int, sample_rate: int, *, f
         elif kind == "low-noise":
             rows.append(np.resize(_low_noise(low, high, sample_rate, rng), n_samples))
         elif kind == "harmonic":
-            rows.append(_complex(_harmonics(low, high, f0), f0, time, None))
+            numbers = _harmonics(low, high, f0)
+            rows.append(_complex(numbers, np.full(len(numbers), np.pi / 2), f0, time, sample_rate))
         else:
-            rows.append(_pulse_spreading(low, high, f0, time, rng))
+            rows.append(_complex(*_pulse_spreading(low, high, f0, rng), f0, time, sample_rate))
     return np.stack(rows)
 
 
@@ -70,22 +71,28 @@ def _harmonics(low: float, high: float, f0: float) -> FloatArray:
     return np.arange(max(first, 1), last + 1) if last >= max(first, 1) else np.array([max(round((low + high) / 2 / f0), 1)])
 
 
-def _complex(numbers: FloatArray, f0: float, time: FloatArray, phases: FloatArray | None) -> FloatArray:
-    phases = np.full(len(numbers), np.pi / 2) if phases is None else phases
+def _complex(numbers: FloatArray, phases: FloatArray, f0: float, time: FloatArray, sample_rate: int) -> FloatArray:
+    """Harmonics of equal amplitude and given sine phases, with an RMS of 1."""
+    scale = np.sqrt(2 / len(numbers))
+    period = sample_rate / f0
+    if period == round(period) and numbers[-1] < period / 2:  # one period by an inverse FFT
+        spectrum = np.zeros(int(period) // 2 + 1, dtype=complex)
+        spectrum[numbers.astype(int)] = -0.5j * np.exp(1j * phases) * period
+        return scale * np.resize(np.fft.irfft(spectrum, n=int(period)), len(time))
     wave = np.zeros(len(time))
     for number, phase in zip(numbers, phases, strict=True):
         wave += np.sin(2 * np.pi * number * f0 * time + phase)
-    return wave / np.sqrt(max(len(numbers), 1) / 2)
+    return scale * wave
 
 
-def _pulse_spreading(low: float, high: float, f0: float, time: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Harmonics in k interleaved sets, each a pulse train of k · f0 at its own time, so that there are k² · f0 pulses a second.
+def _pulse_spreading(low: float, high: float, f0: float, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Numbers and phases of harmonics in k interleaved sets, each a pulse train of k · f0 at its own time.
 
     k = p(fc) / √f0, with p the cubic 0.0459 fc³ − 0.7964 fc² + 6.9097 fc + 7.2244 of the centre in kHz (egaudrain/vocoder).
     """
     center = np.sqrt(low * high) / 1000
     order = max(round(float(np.polyval([0.0459, -0.7964, 6.9097, 7.2244], center)) / np.sqrt(f0)), 1)
-    numbers = np.arange(max(round(low / f0), 1), round(high / f0) + 1)
+    numbers = np.arange(max(round(low / f0), 1), round(high / f0) + 1, dtype=np.float64)
     places, turns = rng.permutation(order), rng.random(order)
-    member = -numbers % order
-    return _complex(numbers, f0, time, 2 * np.pi * (numbers * places[member] / order**2 + turns[member]))
+    member = (-numbers % order).astype(int)
+    return numbers, 2 * np.pi * (numbers * places[member] / order**2 + turns[member])

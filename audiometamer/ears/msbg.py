@@ -18,7 +18,11 @@ from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
 
 Degree = Literal["nothing", "mild", "moderate", "severe"]
 
-_LOWEST_LOSS = {"severe": 56.0, "moderate": 35.0, "mild": 15.0}  # dB HL on average over 2 to 8 kHz, exclusive
+_LOWEST_LOSS: dict[Degree, float] = {
+    "severe": 56.0,
+    "moderate": 35.0,
+    "mild": 15.0,
+}  # dB HL on average over 2 to 8 kHz, exclusive
 _SMEARING = {"mild": (1.6, 1.1), "moderate": (2.4, 1.6), "severe": (4.0, 2.0)}  # broadening below and above a centre
 _BANKS = {"nothing": 1.5, "mild": 1.5, "moderate": 2.0, "severe": 3.0}
 
@@ -188,7 +192,7 @@ class MSBG(Ear):
 def degree_of(audiogram: Audiogram) -> Degree:
     """The degree of a loss by its mean from 2 to 8 kHz: above 15 mild, above 35 moderate, above 56 dB HL severe."""
     loss = audiogram.high_frequency_loss
-    return next((degree for degree, least in _LOWEST_LOSS.items() if loss > least), "nothing")  # type: ignore[return-value]
+    return next((degree for degree, least in _LOWEST_LOSS.items() if loss > least), "nothing")
 
 
 def active_gain(sounds: Tensor, sample_rate: float) -> Tensor:

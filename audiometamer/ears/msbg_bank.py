@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import bilinear_zpk, ellip, freqz, zpk2tf
 
+from audiometamer.ears.gammatone import one_zero_sections
 from audiometamer.ears.outer_ear import RATE
 from audiometamer.ears.spectra import ComplexArray, FloatArray, digital_response
 
@@ -44,11 +45,10 @@ class Bank:
     def responses(self, frequencies: FloatArray) -> ComplexArray:
         """Responses of all channels, advanced in time, [shape=(channels, bins)].
 
-        Four equal sections (1 − r cos ω z⁻¹) / (1 − 2 r cos ω z⁻¹ + r² z⁻²), r = exp(−2π b / rate), with unity gain at the
-        centre; a two-pole Bessel high-pass filter keeps low tails of the upper channels down.
+        Four equal sections, see `one_zero_sections`; a two-pole Bessel filter keeps low tails of the upper channels down.
         """
         centers = np.array(self.centers)
-        top, bottom = _sections(centers, self.broadening * erb(centers))
+        top, bottom = one_zero_sections(centers, self.broadening * erb(centers), RATE)
         gammatones = digital_response(top, bottom, frequencies, RATE) ** _ORDER
         for channel in range(self.first_highpass, len(centers)):
             gammatones[channel] *= digital_response(
@@ -70,16 +70,6 @@ class Bank:
 def erb(frequency: FloatArray) -> FloatArray:
     """Equivalent rectangular bandwidth in Hz at a frequency in Hz: 24.7 (0.00437 f + 1), Glasberg & Moore (1990)."""
     return 24.7 * (0.00437 * frequency + 1)
-
-
-def _sections(centers: FloatArray, bandwidths: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Coefficients of one section of every gammatone filter, [shape=(channels, 3)], with unity gain at the centre."""
-    radius, angle = np.exp(-2 * np.pi * bandwidths / RATE), 2 * np.pi * centers / RATE
-    ones, zeros = np.ones_like(radius), np.zeros_like(radius)
-    top = np.stack([ones, -radius * np.cos(angle), zeros], axis=1)
-    bottom = np.stack([ones, -2 * radius * np.cos(angle), radius**2], axis=1)
-    delay = np.exp(-1j * angle)[:, None] ** np.arange(3)
-    return top / np.abs((top * delay).sum(1) / (bottom * delay).sum(1))[:, None], bottom
 
 
 def _highpass(top: FloatArray, bottom: FloatArray, center: float) -> tuple[FloatArray, FloatArray]:

@@ -9,8 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from audiometamer.ears.audiograms import find_audiogram
+from audiometamer.ears.drnl import DRNL
 from audiometamer.ears.ear import Ear
+from audiometamer.ears.gammatone import Gammatone
 from audiometamer.ears.msbg import MSBG
+from audiometamer.ears.nerve import Nerve
+from audiometamer.ears.vocoder import Vocoder
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.registry import Registry
 
@@ -53,9 +57,48 @@ def _msbg(choice: str, *, side: str | None = None, channels: int = 1, **options:
     raise AudioMetamerError(f"the ears of {choice} differ, and the sounds have one channel: choose one, msbg:{choice}/side=left")
 
 
-EARS = Registry("audiometamer.ears", "ear", {"msbg": _msbg})
+def _vocoder(choice: str, **options: Any) -> nn.Module:
+    """A vocoder with the bands of a device, or with so many bands."""
+    if choice.isdecimal():
+        return Vocoder(n_bands=int(choice), **options)
+    return Vocoder(device=choice or None, **options)
 
-_CLASSES: dict[str, type[Ear]] = {"msbg": MSBG}  # whose keywords are the options of a name
+
+def _gammatone(choice: str, **options: Any) -> nn.Module:
+    _check_no_choice("gammatone", choice)
+    return Gammatone(**options)
+
+
+def _drnl(choice: str, **options: Any) -> nn.Module:
+    _check_no_choice("drnl", choice)
+    return DRNL(**options)
+
+
+def _nerve(choice: str, **options: Any) -> nn.Module:
+    """The auditory nerve behind hair cells with a cut-off: ``nerve:ihc3000``."""
+    if not choice:
+        return Nerve(**options)
+    if not (choice.lower().startswith("ihc") and choice[3:].isdecimal()) or "cutoff" in options:
+        raise AudioMetamerError(f"there is no nerve:{choice}; give the cut-off of its hair cells in Hz, nerve:ihc3000")
+    return Nerve(cutoff=float(choice[3:]), **options)
+
+
+def _check_no_choice(name: str, choice: str) -> None:
+    if choice:
+        raise AudioMetamerError(f"there is no {name}:{choice}; give {name}, and its options after a /")
+
+
+EARS = Registry(
+    "audiometamer.ears", "ear", {"msbg": _msbg, "vocoder": _vocoder, "gammatone": _gammatone, "nerve": _nerve, "drnl": _drnl}
+)
+
+_CLASSES: dict[str, type[Ear]] = {
+    "msbg": MSBG,
+    "vocoder": Vocoder,
+    "gammatone": Gammatone,
+    "nerve": Nerve,
+    "drnl": DRNL,
+}  # whose keywords are the options of a name
 
 
 def make_ear(spec: str, *, sample_rate: int, clip_level: float | None = None, channels: int = 1) -> nn.Module:
@@ -68,6 +111,9 @@ def make_ear(spec: str, *, sample_rate: int, clip_level: float | None = None, ch
 
         - ``msbg:N3``: hearing loss, see `audiometamer.ears.MSBG`; the choice is a standard audiogram, ``flat40`` (dB HL), the
           path of a TOML or CSV file, or ``250=10,1000=20,4000=60``;
+        - ``vocoder:8`` or ``vocoder:ci24``, see `audiometamer.ears.Vocoder`: a number of bands, or a device;
+        - front ends of their own: ``gammatone``, see `audiometamer.ears.Gammatone`; ``drnl``, see `audiometamer.ears.DRNL`; and
+          ``nerve:ihc3000``, with a cut-off of the hair cells in Hz, see `audiometamer.ears.Nerve`;
         - the name of an entry point in the group ``audiometamer.ears``.
 
         Options are the keywords of the ear, and ``level=70``, the level of clips in dB SPL, by default 65; or
@@ -136,7 +182,7 @@ def _value(name: str, key: str, text: str) -> Any:
     if key not in known:
         listed = ", ".join([*_OWN_OPTIONS.get(name, ()), *known, "level"])
         raise AudioMetamerError(f"the ear {name} has no option {key!r}; it has {listed}")
-    return _PARSERS.get(_kind(parameters[key].annotation), lambda _, text: text)(key, text)
+    return _PARSERS.get(_kind(parameters[key].annotation), _word)(key, text)
 
 
 _OWN_OPTIONS = {"msbg": ("side",)}
@@ -145,7 +191,13 @@ _OWN_OPTIONS = {"msbg": ("side",)}
 def _kind(annotation: Any) -> Any:
     """The type of an option: the first of a union, `str` for one of several words."""
     arguments = [a for a in get_args(annotation) if a is not type(None)]
-    return annotation if get_origin(annotation) is None or not arguments else (type(arguments[0]))
+    if get_origin(annotation) is None or not arguments:
+        return annotation
+    return arguments[0] if isinstance(arguments[0], type) else type(arguments[0])
+
+
+def _word(_key: str, text: str) -> str:
+    return text
 
 
 def _number(key: str, text: str) -> float:

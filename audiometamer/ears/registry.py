@@ -7,8 +7,11 @@ from torch import nn
 
 from audiometamer.cochleagram import Cochleagram
 from audiometamer.cochleagram.cochleagram import PRESETS as COCHLEAGRAMS
+from audiometamer.ears.drnl import DRNL
+from audiometamer.ears.gammatone import Gammatone
 from audiometamer.ears.mel import PRESETS as MEL_SPECTROGRAMS
 from audiometamer.ears.mel import MelSpectrogram
+from audiometamer.ears.nerve import Nerve
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.registry import Registry
 
@@ -16,7 +19,8 @@ FRONT_ENDS = Registry(
     "audiometamer.front_ends",
     "front end",
     {name: partial(Cochleagram.from_preset, name) for name in COCHLEAGRAMS}
-    | {name: partial(MelSpectrogram.from_preset, name) for name in MEL_SPECTROGRAMS},
+    | {name: partial(MelSpectrogram.from_preset, name) for name in MEL_SPECTROGRAMS}
+    | {"gammatone": Gammatone, "nerve": Nerve, "drnl": DRNL},
 )
 
 
@@ -26,8 +30,8 @@ def make_front_end(name: str, **options: Any) -> nn.Module:
     Parameters
     ----------
     name : str
-        A preset, ``feather2023``, ``feather2019``, ``mel`` or ``logmel``; or the name of an entry point in the group
-        ``audiometamer.front_ends``, a class or function that returns a module.
+        A preset, ``feather2023``, ``feather2019``, ``mel``, ``logmel``, ``gammatone``, ``nerve`` or ``drnl``; or the name of an
+        entry point in the group ``audiometamer.front_ends``, a class or function that returns a module.
     **options
         Its keywords.
 

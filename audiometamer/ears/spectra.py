@@ -17,7 +17,7 @@ def grid_length(n_samples: int, padding: int) -> int:
 
 def grid_frequencies(n_fft: int, sample_rate: float) -> FloatArray:
     """Frequencies of the bins of a real FFT in Hz."""
-    return np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
+    return np.arange(n_fft // 2 + 1, dtype=np.float64) * (sample_rate / n_fft)
 
 
 def apply(sounds: Tensor, response: Tensor, n_fft: int, *, paired: bool = False) -> Tensor:
@@ -61,3 +61,15 @@ def digital_response(numerator: FloatArray, denominator: FloatArray, frequencies
     delay = np.exp(-2j * np.pi * np.minimum(frequencies, sample_rate / 2) / sample_rate)
     top, bottom = (np.polynomial.polynomial.polyval(delay, np.moveaxis(c, -1, 0)) for c in (numerator, denominator))
     return np.where(frequencies <= sample_rate / 2, top / bottom, 0)
+
+
+def hilbert_envelope(signals: Tensor, floor: float) -> Tensor:
+    """Hilbert envelopes of signals [shape=(..., samples)], √(x² + x̂² + floor²): silence has a finite gradient."""
+    n = signals.shape[-1]
+    gain = torch.zeros(n, dtype=signals.dtype, device=signals.device)
+    gain[0] = 1
+    gain[1 : (n + 1) // 2] = 2
+    if n % 2 == 0:
+        gain[n // 2] = 1
+    analytic = torch.fft.ifft(torch.fft.fft(signals) * gain)
+    return (analytic.real.square() + analytic.imag.square() + floor**2).sqrt()

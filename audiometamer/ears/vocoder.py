@@ -10,8 +10,8 @@ from torch import Tensor
 
 from audiometamer.ears.carriers import CARRIERS, Carrier, carriers
 from audiometamer.ears.ear import Ear, Filters
-from audiometamer.ears.spectra import FloatArray, apply, grid_frequencies, grid_length
-from audiometamer.ears.vocoder_bands import Bands, Spacing, band_response, device_bands, spaced_bands
+from audiometamer.ears.spectra import FloatArray, apply, grid_frequencies, grid_length, hilbert_envelope
+from audiometamer.ears.vocoder_bands import Spacing, band_response, device_bands, spaced_bands
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.integers import as_integer, as_seed
 
@@ -40,7 +40,8 @@ class Vocoder(Ear):
         See `audiometamer.ears.carriers.carriers`. Default "noise", independent in each band; the published program has the same
         noise in all of them, ``identical-noise``.
     shift : float
-        Millimetres towards the base by which the bands of the output lie above those of the sound: a shallow insertion. Default 0.
+        Millimetres towards the base by which the bands of the output lie above those of the sound: a shallow insertion.
+        Default 0.
     order : float
         Order of the band-pass filters as designed; 2 · order poles on either side in effect. Default 3.
     envelope : {"half-wave", "full-wave", "hilbert"}
@@ -155,15 +156,17 @@ class Vocoder(Ear):
         return grid_length(n_samples, math.ceil(_PADDING * self.sample_rate))
 
     def envelopes(self, sounds: Tensor) -> Tensor:
-        """Envelopes of the bands of sounds [shape=(batch, samples)], [shape=(batch, bands, samples)]."""
-        return self._envelopes(self._bands(sounds))
+        """Envelopes [shape=(batch, bands, samples)] of the bands of sounds [shape=(batch, samples)], each with its band's RMS."""
+        bands = self._bands(sounds)
+        envelopes = self._envelopes(bands)
+        return envelopes * (_rms(bands) / _rms(envelopes))
 
     def _bands(self, sounds: Tensor) -> Tensor:
         return apply(sounds, self.filters(sounds)["analysis"], self._grid(sounds.shape[-1]))
 
     def _envelopes(self, bands: Tensor) -> Tensor:
         if self.envelope == "hilbert":
-            return hilbert_envelope(bands)
+            return hilbert_envelope(bands, _FLOOR**0.5)
         rectified = bands.relu() if self.envelope == "half-wave" else bands.abs()
         smoothing = self.filters(bands[:, 0])["smoothing"]
         return apply(rectified, smoothing, self._grid(bands.shape[-1])).relu()
@@ -186,18 +189,6 @@ class Vocoder(Ear):
 
     def extra_repr(self) -> str:
         return f"{len(self.analysis)} bands, carrier={self.carrier!r}, sample_rate={self.sample_rate}, seed={self.seed}"
-
-
-def hilbert_envelope(bands: Tensor) -> Tensor:
-    """Hilbert envelopes of signals [shape=(..., samples)]; silence has a finite gradient."""
-    n = bands.shape[-1]
-    gain = torch.zeros(n, dtype=bands.dtype, device=bands.device)
-    gain[0] = 1
-    gain[1 : (n + 1) // 2] = 2
-    if n % 2 == 0:
-        gain[n // 2] = 1
-    analytic = torch.fft.ifft(torch.fft.fft(bands) * gain)
-    return (analytic.real.square() + analytic.imag.square() + _FLOOR).sqrt()
 
 
 def _rms(sounds: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ class Bands:
         sample_rate : float
             In Hz.
         order : float
-            Order of a band-pass filter as designed; the slopes on either side have 2 · order poles in effect. A whole and a half: a
-            high-pass and a low-pass filter of twice the order instead.
+            Order of a band-pass filter as designed; the slopes on either side have 2 · order poles in effect. A whole and a
+            half: a high-pass and a low-pass filter of twice the order instead.
         """
         pairs = zip(self.edges, self.edges[1:], strict=False)
         return np.stack([band_response(low, high, frequencies, sample_rate, order) for low, high in pairs])

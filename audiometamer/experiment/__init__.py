@@ -1,1 +1,1 @@
-"""Recognition experiments: design, building, packing, analysis."""
+"""Experiments: recognition, sounds that tell models apart, scales of differences; design, building, packing, analysis."""

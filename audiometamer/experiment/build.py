@@ -19,19 +19,10 @@ from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.tables import write_table
-from audiometamer.io.toml_files import error_context, problems_raised, raise_problems, toml_text
+from audiometamer.io.toml_files import error_context, problems_raised, raise_problems
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import (
-    check_trials,
-    copied_texts,
-    headphone_checks,
-    write_checks,
-    write_keys,
-    write_texts,
-)
-from audiometamer.listening.design import read_sentences
-from audiometamer.listening.pages import write_page
+from audiometamer.listening.building import check_names, check_trials, copied_texts, headphone_checks, write_checks, write_parts
 from audiometamer.listening.trials import Lists, Trial, TrialList
 from audiometamer.stimuli.layout import MANIFEST
 from audiometamer.version import __version__
@@ -99,19 +90,15 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
     planned = draw_trials(words_of(available, requested.once), available.conditions, numbered, draws)
     sounds = ExperimentSounds.named(planned, available, requested, draws)
     checks = headphone_checks(requested, draws)
-    if len({*sounds.names.values(), *checks}) < len(sounds.names) + requested.headphone_trials:
-        raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
+    check_names(design, sounds.names.values(), checks, requested)
     resolved = _resolved(numbered, available)
-    entries = sounds.key | checks
     with atomic_folder(out) as folder:
         rms = sounds.write(folder / layout.SOUNDS, stimulus_set, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
         equalize_mtimes((folder / layout.SOUNDS).iterdir())
         _copy_parts(folder, design, requested, answers)
-        write_page(folder / layout.PAGE, read_sentences(design, requested))
-        write_text(folder / layout.DESIGN, toml_text(resolved))
+        write_parts(folder, design, requested, resolved, sounds.key | checks, draws)
         write_table(folder / layout.MISSING, _MISSING_COLUMNS, _missing_rows(available, requested))
-        write_keys(folder, {name: entries[name] for name in sorted(entries)}, draws)
         lists = [_list(k, trials, sounds, [*checks], answers, draws) for k, trials in enumerate(planned, start=1)]
         manifest = stimulus_set / MANIFEST
         sha256 = file_sha256(manifest) if manifest.exists() else None
@@ -160,8 +147,7 @@ def _resolved(design: Design, available: AvailableStimuli) -> Design:
 
 
 def _copy_parts(folder: Path, path: Path, design: Design, answers: AnswerList) -> None:
-    """Copy what a design that lies at `path` names: texts, answers, pictures, the selection."""
-    write_texts(folder, path, design)
+    """Copy what a design that lies at `path` names: answers, pictures, the selection."""
     write_answers(folder, path, design, answers)
     if design.conditions.selection is not None:
         shutil.copyfile(path.parent / design.conditions.selection, folder / _SELECTION)

@@ -1,7 +1,7 @@
-"""Files common to all listening tests: headphone checks and texts."""
+"""Files common to all listening tests: headphone checks, texts, page, design and keys."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.draws import Draws, write_key
 from audiometamer.io.files import json_text, write_private, write_text
+from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_text
+from audiometamer.listening.design import TEXTS, CommonDesign, Texts, read_sentences, read_text
 from audiometamer.listening.headphones import N_INTERVALS, antiphase, huggins
+from audiometamer.listening.pages import write_page
 from audiometamer.listening.trials import KeyEntry, Trial
 from audiometamer.signals.presentation import PresentationSettings, write_pcm
 
@@ -50,6 +52,22 @@ def write_checks(folder: Path, checks: Mapping[str, KeyEntry], design: CommonDes
                 f"lower sounds.level by {20 * np.log10(peak) + 0.1:.1f} dB"
             )
         write_pcm(folder / f"{name}.wav", sound, settings, name=name, draws=draws)
+
+
+def check_names(path: Path, names: Collection[str], checks: Collection[str], design: CommonDesign) -> None:
+    """Raise an `AudioMetamerError` if two sounds of the design at `path` have the same name, which hardly ever happens."""
+    if len({*names, *checks}) < len(names) + design.headphone_trials:
+        raise AudioMetamerError(f"{path}: seed: two sounds would have the same name; choose another")
+
+
+def write_parts(
+    folder: Path, path: Path, design: CommonDesign, resolved: CommonDesign, key: Mapping[str, KeyEntry], draws: Draws
+) -> None:
+    """Write what every folder has beside its sounds and lists, for the design at `path`, as read and with defaults filled in."""
+    write_texts(folder, path, design)
+    write_page(folder / layout.PAGE, read_sentences(path, design))
+    write_text(folder / layout.DESIGN, toml_text(resolved))
+    write_keys(folder, {name: key[name] for name in sorted(key)}, draws)
 
 
 def copied_texts(design: CommonDesign) -> Texts:

@@ -7,7 +7,6 @@ import inspect
 import os
 import re
 import sys
-import warnings
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from audiometamer.errors import AudioMetamerError, AudioMetamerWarning
+from audiometamer.errors import AudioMetamerError
 from audiometamer.io.foreign_code import run_foreign
 from audiometamer.io.registry import Registry
 from audiometamer.io.resources import zoo_folder
@@ -25,7 +24,7 @@ from audiometamer.models.heard import split_ear, through_ear
 from audiometamer.models.model import Model
 from audiometamer.models.model_folder import load_folder
 from audiometamer.models.published import is_published, published_entry, published_folder
-from audiometamer.models.shipped import GONE, RENAMED, zoo
+from audiometamer.models.shipped import GONE, zoo
 
 _CONTROL = re.compile(r"(?P<kind>random|permuted):(?P<name>.+):(?P<seed>\d{1,40})")
 
@@ -80,8 +79,6 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         return load_folder(zoo_folder() / text)
     if is_published(text):
         return _published(text)
-    if text in RENAMED:
-        return _renamed(text)
     if text in GONE:
         raise AudioMetamerError(f"{text} {GONE[text]}")
     if "+" in text:
@@ -99,14 +96,6 @@ def load_model(name: str | os.PathLike[str]) -> Model:
         f"there is no model {text!r}{hint}: it is not in the zoo ({', '.join(zoo())}), not a folder, and none "
         "of the other names that `audiometamer synth --help` lists"
     )
-
-
-def _renamed(text: str) -> Model:
-    """A model of the zoo by its former name, which it keeps: what was made by that name is recognised."""
-    warnings.warn(f"{text} is now called {RENAMED[text]}: use this name", AudioMetamerWarning, stacklevel=3)
-    model = load_folder(zoo_folder() / RENAMED[text])
-    model.name = text
-    return model
 
 
 def _published(name: str) -> Model:

@@ -7,9 +7,7 @@ from audiometamer.io.resources import zoo_folder
 from audiometamer.models.cards import read_card
 from audiometamer.models.published import is_published, published_folder
 
-# Networks of the zoo by their names in version 0.1, until others bear these names; and those that no longer ship.
-RENAMED = {"cochcnn-word": "cochcnn-digits"}
-GONE = {
+GONE = {  # networks of version 0.1 that no longer ship
     "cochcnn-word-hann": "came with version 0.1; models/cochcnn-digits/recipe.toml, with reduced_aliasing = true in the options "
     "of its network, trains it"
 }
@@ -22,15 +20,15 @@ def zoo() -> list[str]:
 
 
 def card_folder(name: str) -> Path:
-    """The folder of a model of the zoo, also by a former name, of a published network, or the folder of this name.
+    """The folder of a model of the zoo, of a published network, or the folder of this name.
 
     Raises
     ------
     AudioMetamerError
         If there is none.
     """
-    if name in zoo() or name in RENAMED:
-        return zoo_folder() / (name if name in zoo() else RENAMED[name])
+    if name in zoo():
+        return zoo_folder() / name
     if Path(name).is_dir():
         return Path(name)
     if is_published(name):

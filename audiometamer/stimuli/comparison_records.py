@@ -1,8 +1,9 @@
 """The record of an item of sounds that tell models apart, in its folder; read without torch."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -94,6 +95,8 @@ class ComparisonRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds : float
         Time that it took.
     made, host, audiometamer : str
+    replaces : list of str
+        SHA-256 of the records that it replaces, oldest first.
     """
 
     key: str
@@ -114,6 +117,7 @@ class ComparisonRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     made: str
     host: str
     audiometamer: str
+    replaces: list[str] = []
 
     @property
     def folder(self) -> str:
@@ -176,6 +180,30 @@ def stated_hashes(record: ComparisonRecord) -> dict[str, str]:
     """Hashes of an item's sounds by file."""
     original = {ORIGINAL: record.original_sha256} if record.original_sha256 else {}
     return original | {sound.file: sound.sha256 for sound in record.sounds}
+
+
+def made_again(stimulus_set: Path, listed: Mapping[str, str], changed: Iterable[str]) -> tuple[set[str], dict[str, str]]:
+    """Those of a set's changed files that are records of items which a run has made again, and the hashes that these state.
+
+    Parameters
+    ----------
+    stimulus_set : path
+    listed : mapping of str to str
+        Hashes of the manifest by file.
+    changed : iterable of str
+        Files that have other hashes now.
+    """
+    records: set[str] = set()
+    stated: dict[str, str] = {}
+    for file in changed:
+        at = PurePosixPath(file)
+        if at.parts[0] == COMPARISONS and at.name == RECORD:
+            with suppress(BrokenError):
+                record = read_comparison(stimulus_set / at.parent)
+                if record is not None and listed[file] in record.replaces:
+                    records.add(file)
+                    stated |= {(at.parent / name).as_posix(): sha256 for name, sha256 in stated_hashes(record).items()}
+    return records, stated
 
 
 def iterate_comparisons(stimulus_set: Path, *, whole: bool = False) -> Iterator[tuple[Path, ComparisonRecord]]:

@@ -19,7 +19,7 @@ from audiometamer.metamers.layout import ITEMS, PLANNED, RECORD, find_records, r
 from audiometamer.metamers.record_files import warn_about_broken
 from audiometamer.metamers.results import read_item, read_result
 from audiometamer.signals.integrity import is_intact
-from audiometamer.stimuli.comparison_records import read_comparison
+from audiometamer.stimuli.comparison_records import made_again, read_comparison
 from audiometamer.stimuli.layout import ATTEMPTS, COMPARISONS, ERROR, MANIFEST, ORIGINALS
 from audiometamer.stimuli.proof import Difference, DifferenceKind, SetContents, find_faults
 from audiometamer.stimuli.running import is_auxiliary, is_named_like_auxiliary
@@ -90,8 +90,9 @@ def _damaged(before: Mapping[str, str], contents: SetContents) -> list[str]:
     """Records, signals of items, and originals that have changed, and were not written by a run since."""
     changed = {file for file, digest in contents.sums.items() if before.get(file, digest) != digest}
     written = {file for file in changed if file in contents.records and before[file] in contents.records[file].replaces}
+    again, claimed = made_again(contents.folder, before, changed)
+    written |= again
     damaged = changed - written
-    claimed: dict[str, str] = {}
     for file in contents.records:
         if file not in damaged:
             claimed |= contents.stated_hashes(file)

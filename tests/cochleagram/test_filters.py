@@ -69,3 +69,21 @@ def test_bad_values(options, message):
 def test_a_signal_too_short_for_the_narrowest_filter():
     with pytest.raises(AudioMetamerError, match="no FFT bin falls into the filter centred at"):
         CosineFilterbank().bands(np.fft.rfftfreq(200, 1 / 20_000))
+
+
+def test_broadening() -> None:
+    narrow, broad = (CosineFilterbank(n_filters=20, high_limit=8000, broadening=factor) for factor in (1.0, 2.0))
+    assert np.array_equal(narrow.center_frequencies(), broad.center_frequencies())
+    frequencies = np.linspace(0, 10_000, 20_001)
+    middle = len(narrow) // 2
+    widths = [
+        np.ptp(hz_to_erb(frequencies[[b.first_bin, b.last_bin]]))
+        for b in (narrow.bands(frequencies)[middle], broad.bands(frequencies)[middle])
+    ]
+    assert widths[1] / widths[0] == pytest.approx(2, rel=0.01)
+    power = np.zeros(len(frequencies))
+    for band in broad.bands(frequencies):
+        power[band.first_bin : band.last_bin + 1] += band.gains**2
+    assert power[2000:6000] == pytest.approx(np.ones(4000), abs=1e-6)
+    with pytest.raises(AudioMetamerError, match=r"broadening is 0\.5"):
+        CosineFilterbank(broadening=0.5)

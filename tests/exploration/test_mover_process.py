@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import psutil
 import pytest
 import tiny_movers
 import torch
+from processes import CONTEXT
 from tiny_built import TESTS, write_online_design
 
 from audiometamer.dimensions.dimensions import load_all
@@ -35,7 +37,12 @@ def folder(tmp_path_factory, tiny):
 
 
 @pytest.fixture
-def teller():
+def quick(monkeypatch):
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: CONTEXT)  # seconds faster than to begin anew
+
+
+@pytest.fixture
+def teller(quick):
     opened = MoverProcess(tiny_movers.Teller)
     yield opened
     opened.close()
@@ -72,15 +79,15 @@ def test_what_is_made_is_what_is_made_here(folder, tiny, tmp_path):
     assert "has no reference 'song'" in reported
 
 
-def test_it_gives_way(teller, monkeypatch):
+def test_it_gives_way(monkeypatch):
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    (reported,) = teller([HELLO])
-    assert reported == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}, 5000"
-    assert teller.pid != os.getpid()
+    with closing(MoverProcess(tiny_movers.Teller)) as teller:
+        (reported,) = teller([HELLO])
+        assert reported == f"hello along relu0/0/+ by 0.1, {teller.pid}, {psutil.Process().nice() + 2}, 5000"
+        assert teller.pid != os.getpid()
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    other = MoverProcess(tiny_movers.Teller)
-    assert other([HELLO])[0].endswith(", 7"), "whoever sets it knows better"
-    other.close()
+    with closing(MoverProcess(tiny_movers.Teller)) as other:
+        assert other([HELLO])[0].endswith(", 7"), "whoever sets it knows better"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,7 @@ def test_it_gives_way(teller, monkeypatch):
         (tiny_movers.gone, "the process that moves signals ended with status 3 before it was ready"),
     ],
 )
-def test_one_that_cannot_be_opened_is_reported_in_a_line(opened, reported):
+def test_one_that_cannot_be_opened_is_reported_in_a_line(opened, reported, quick):
     with pytest.raises(AudioMetamerError, match=f"^{reported}$"):
         MoverProcess(opened)
 
@@ -134,7 +141,7 @@ def test_one_that_is_killed_while_it_has_nothing_to_do(teller):
     assert teller([HELLO])[0].startswith("hello")
 
 
-def test_one_that_cannot_be_opened_again(tmp_path):
+def test_one_that_cannot_be_opened_again(tmp_path, quick):
     mover = MoverProcess(partial(tiny_movers.gone_the_second_time, tmp_path))
     reported = [mover([DEADLY])[0].removeprefix("the process that moves signals ") for _ in range(5)]
     mover.close()
@@ -147,7 +154,7 @@ def test_one_that_cannot_be_opened_again(tmp_path):
     ]
 
 
-def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
+def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog, quick):
     """What the process was making is of the ladder, what comes after is made, and the log tells each time."""
     ladder = read_ladder(folder / "ladder")
     dimension = ladder.dimensions[0]
@@ -170,7 +177,7 @@ def test_listeners_go_on_with_the_ladder(folder, tmp_path, caplog):
     )
 
 
-def test_closing_leaves_what_is_in_the_making(tmp_path, caplog):
+def test_closing_leaves_what_is_in_the_making(tmp_path, caplog, quick):
     """Whoever waits is let go, and nobody is told of a process that was to end."""
     (tmp_path / "0").mkdir()
     dimension, found = f"{tmp_path}/0/+", []

@@ -69,5 +69,5 @@ def _write_item(folder, kind, clip, of, words, rng):
 def write_design(folder, kind, *, listeners=8, more=""):
     path = folder / "design.toml"
     text = DESIGN.format(kind="words" if kind == "controversial" else "further", listeners=listeners)
-    path.write_text(more + text if "[" not in more else text + more)
+    path.write_text(text + more if more.startswith("[") else more + text)
     return path

@@ -34,8 +34,8 @@ KINDS = {
     "eigendistortions": "levels = [-10]",
     "finite": "levels = [-10]\nsteps = 5",
     "principal": "levels = [-10]",
-    "mad": "noise = -10\nsteps = 15",
-    "controversial": "steps = 60",
+    "mad": "noise = -10\nsteps = 10",
+    "controversial": "steps = 30",
     "distant": "rounds = 1\nsteps = 5\nsynthesis_steps = 10",
 }
 

@@ -161,7 +161,13 @@ def draw_message(chance, experiment, number, turn):
         key = key_of("trial", trial.trial, chance.choices(["", "again"], [4, 1])[0])
         message = answer_message(trial, answer, key=key)
         return chance.choices(
-            [message, {**message, "stimulus": trials[-1].stimulus}, {**message, "answer": "nothing"}], [10, 1, 1]
+            [
+                message,
+                {**message, "stimulus": trials[-1].stimulus},
+                {**message, "answer": "nothing"},
+                {**message, "confidence": 50},
+            ],
+            [10, 1, 1, 1],
         )[0]
     if kind == "form":
         forms = [
@@ -195,7 +201,7 @@ ODD: list = [
     {**ANSWER, "trial": "1"}, {**ANSWER, "trial": 99}, {**ANSWER, "reaction_time_ms": -1}, {**ANSWER, "reaction_time_ms": None},
     {**ANSWER, "reaction_time_ms": 1e12}, {**ANSWER, "plays": -1}, {**ANSWER, "plays": 1001}, {**ANSWER, "answer": 3},
     {**ANSWER, "answer": "x" * 201}, {**ANSWER, "answer": "😀" * 200}, {**ANSWER, "answer": "😀" * 201},
-    {**ANSWER, "correct": True},
+    {**ANSWER, "correct": True}, {**ANSWER, "confidence": 101}, {**ANSWER, "confidence": "50"}, {**ANSWER, "confidence": 50},
     {**ANSWER, "started": "yesterday"}, {**ANSWER, "started": "2026-03-01T10:00:00"}, {**ANSWER, "playback": {"k" * 65: 1}},
     {**ANSWER, "playback": {str(k): k for k in range(65)}}, {**ANSWER, "playback": {"a": [1]}}, {**ANSWER, "playback": []},
     {**ANSWER, "stimulus": "x" * 65}, {"kind": "form", "key": key_of("odd"), "form": "confession"},

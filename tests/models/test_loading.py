@@ -12,8 +12,7 @@ import torch
 
 import audiometamer as am
 from audiometamer.jobs.workers import interruptible
-from audiometamer.metamers.criteria import default_null
-from audiometamer.models import loading, shipped
+from audiometamer.models import shipped
 from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard, read_card
 from audiometamer.models.model_folder import build_model, save_weights
 
@@ -211,21 +210,10 @@ def test_random_control_is_initialised_anew():
     assert same.weights_sha256() == control.weights_sha256() != other.weights_sha256()
 
 
-def test_a_former_name_finds_the_same_network_until_another_bears_it(monkeypatch, folder):
-    """It keeps the name that it was asked for by: what was made by this name is recognised."""
-    for module in (loading, shipped):
-        monkeypatch.setattr(module, "RENAMED", {"by-its-old-name": "cochcnn-digits"})
+def test_a_network_is_known_by_its_weights():
     digits = am.load_model("cochcnn-digits")
-    with pytest.warns(am.AudioMetamerWarning, match="^by-its-old-name is now called cochcnn-digits: use this name$"):
-        model = am.load_model("by-its-old-name")
-    assert (model.name, model.weights_sha256()) == ("by-its-old-name", digits.weights_sha256())
-    assert default_null(model).layers == default_null(digits).layers
     assert shipped.name_of_weights(digits.weights_sha256()) == "cochcnn-digits"
     assert shipped.name_of_weights("0" * 64) is None
-    shutil.copytree(folder, folder / "zoo" / "by-its-old-name")
-    for module in (loading, shipped):
-        monkeypatch.setattr(module, "zoo_folder", lambda: folder / "zoo")
-    assert am.load_model("by-its-old-name").weights_sha256() == am.load_model(folder).weights_sha256() != digits.weights_sha256()
 
 
 def test_controls_of_what_is_not_there():

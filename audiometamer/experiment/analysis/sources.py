@@ -146,7 +146,7 @@ def layer_orders(trials: Iterable[TrialRow], requested: Sequence[str] = ()) -> M
         return dict.fromkeys(models, requested)
     from audiometamer.models.loading import load_model
     from audiometamer.models.published import published
-    from audiometamer.models.shipped import RENAMED, zoo
+    from audiometamer.models.shipped import zoo
 
-    ours = {name: list(load_model(name).layers) for name in models if name in {*zoo(), *RENAMED}}
+    ours = {name: list(load_model(name).layers) for name in models if name in zoo()}
     return ours | {name: published()[name].layers for name in models if name in published()}

@@ -13,12 +13,10 @@ from audiometamer.experiment.comparisons.design import ComparisonDesign, read_co
 from audiometamer.experiment.comparisons.stimuli import Compared, catch_of, read_compared, write_compared
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
-from audiometamer.io.toml_files import toml_text
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_keys, write_texts
-from audiometamer.listening.design import NEITHER, read_sentences
+from audiometamer.listening.building import check_names, check_trials, copied_texts, headphone_checks, write_checks, write_parts
+from audiometamer.listening.design import NEITHER
 from audiometamer.listening.headphones import GAP_SECONDS
-from audiometamer.listening.pages import write_page
 from audiometamer.listening.trials import ConditionKey, KeyEntry, Lists, Trial, TrialKind, TrialList
 from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
 from audiometamer.stimuli.verify import manifest_sha256
@@ -72,17 +70,14 @@ def build_comparison(stimulus_set: Path, design: Path, out: Path, *, key: Path |
     planned = [_draw(found, settings, k, draws.generator(10, k)) for k in range(1, settings.listeners + 1)]
     names = {one: draws.name(repr(one)) for one in sorted({one for trials in planned for _, one in trials})}
     checks = headphone_checks(settings, draws)
-    if len({*names.values(), *checks}) < len(names) + settings.headphone_trials:
-        raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
+    check_names(design, names.values(), checks, settings)
     with atomic_folder(out) as folder:
         _write_sounds(folder, stimulus_set, names, checks, settings, draws)
-        write_texts(folder, design, settings)
         if settings.rates_confidence:
             write_text(folder / layout.ANSWERS, "\n".join([*_all_words(found), NEITHER]) + "\n")
-        write_page(folder / layout.PAGE, read_sentences(design, settings))
-        write_text(folder / layout.DESIGN, toml_text(msgspec.structs.replace(settings, texts=copied_texts(settings))))
+        resolved = msgspec.structs.replace(settings, texts=copied_texts(settings))
         entries = {name: _entry(one) for one, name in names.items()} | checks
-        write_keys(folder, {name: entries[name] for name in sorted(entries)}, draws)
+        write_parts(folder, design, settings, resolved, entries, draws)
         write_compared(folder, {name: one for one, name in names.items()})
         lists = [_list(k, trials, names, [*checks], draws) for k, trials in enumerate(planned, start=1)]
         drawn = Lists(settings.seed, __version__, manifest_sha256(stimulus_set), lists, keyed=True)
@@ -112,7 +107,8 @@ def _draw(found: _Found, design: ComparisonDesign, number: int, generator: np.ra
         one, swapped = found[place]
         main.append(swapped if swapped is not None and (turn + place) % 2 else one)
     caught = [catch_of(main[i]) for i in generator.choice(len(main), size=design.catch, replace=design.catch > len(main))]
-    trials: _Planned = [*(("main", one) for one in main), *(("catch", one) for one in caught)]
+    trials: _Planned = [("main", one) for one in main]
+    trials += [("catch", one) for one in caught]
     return [trials[i] for i in generator.permutation(len(trials))]
 
 

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError, first_few
-from audiometamer.experiment.reading import read_experiment
 from audiometamer.experiment.scaling.figures import draw_scaling
 from audiometamer.experiment.scaling.fits import (
     ListenerScale,
@@ -159,7 +158,7 @@ def path_of(experiment: Experiment) -> PathSounds:
 
 def analyse_scaling_into(
     out: Path,
-    folder: Path,
+    experiment: Experiment,
     trials: Sequence[TrialRow],
     listeners: Sequence[ListenerRow] = (),
     *,
@@ -175,8 +174,8 @@ def analyse_scaling_into(
     out : path
         Folder for ``scales.tsv``, ``measured.tsv`` (the scale of all, as `audiometamer distortions score` takes it),
         ``models.tsv``, ``sample.tsv``, ``scales.png``, ``.pdf`` and ``.svg``, and ``summary.txt``.
-    folder : path
-        Folder of the experiment.
+    experiment : Experiment
+        A scaling experiment.
     trials, listeners : sequence of TrialRow, sequence of ListenerRow
     predicted : sequence of path
         See `audiometamer.experiment.scaling.predicted.read_predicted`. Default: none.
@@ -196,7 +195,6 @@ def analyse_scaling_into(
     AudioMetamerError
         As `analyse_scaling`, and if `out` holds an analysis, or a scale cannot be read.
     """
-    experiment = read_experiment(folder)
     scales = read_predicted(predicted, path_of(experiment).places)
     with exclusive_folder(out):
         if (out / SUMMARY).exists() and not overwrite:

@@ -12,11 +12,9 @@ from audiometamer.experiment.scaling.path import PathSounds, read_path
 from audiometamer.experiment.scaling.trials import PairTrial, draw_pair_trials, possible_trials
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
 from audiometamer.io.files import atomic_folder, json_text, write_text
-from audiometamer.io.toml_files import error_context, toml_text
+from audiometamer.io.toml_files import error_context
 from audiometamer.listening import folder as layout
-from audiometamer.listening.building import check_trials, copied_texts, headphone_checks, write_checks, write_keys, write_texts
-from audiometamer.listening.design import read_sentences
-from audiometamer.listening.pages import write_page
+from audiometamer.listening.building import check_names, check_trials, copied_texts, headphone_checks, write_checks, write_parts
 from audiometamer.listening.trials import PATH, KeyEntry, Lists, Trial, TrialList
 from audiometamer.signals.presentation import NOISE, Sounds, in_sequence, write_pcm
 from audiometamer.version import __version__
@@ -85,17 +83,13 @@ def build_scaling(sounds: Path, design: Path, out: Path, *, key: Path | None = N
         played: draws.name(repr(played)) for played in sorted({_played(trial, path, kind) for one in drawn for trial in one})
     }
     checks = headphone_checks(requested, draws)
-    if len({*names.values(), *checks}) < len(names) + requested.headphone_trials:
-        raise AudioMetamerError(f"{design}: seed: two sounds would have the same name; choose another")
+    check_names(design, names.values(), checks, requested)
     with atomic_folder(out) as folder:
         rms = _write_sounds(folder / layout.SOUNDS, sounds, path, names, resolved, draws)
         write_checks(folder / layout.SOUNDS, checks, resolved, draws, rms=rms)
         equalize_mtimes((folder / layout.SOUNDS).iterdir())
-        write_texts(folder, design, requested)
-        write_page(folder / layout.PAGE, read_sentences(design, requested))
-        write_text(folder / layout.DESIGN, toml_text(resolved))
         entries = {name: _entry(played) for played, name in names.items()} | checks
-        write_keys(folder, {name: entries[name] for name in sorted(entries)}, draws)
+        write_parts(folder, design, requested, resolved, entries, draws)
         lists = [
             _list(k, [names[_played(trial, path, kind)] for trial in trials], [*checks], draws)
             for k, trials in enumerate(drawn, start=1)

@@ -51,9 +51,9 @@ def draw_scaling(
         1, 2 if predicted else 1, figsize=(10.5 if predicted else 5.5, 4.6), layout="constrained", squeeze=False
     )
     scale_axes = axes[0, 0]
-    for scale in listeners.values():
-        if scale.fitted is not None:
-            scale_axes.plot(places, scale.fitted.scale, color="0.85", linewidth=0.8)
+    drawn = [scale.fitted for scale in listeners.values() if scale.fitted is not None and len(listeners) > 1]
+    for k, fitted in enumerate(drawn):
+        scale_axes.plot(places, fitted.scale, color="0.85", linewidth=0.8, label=None if k else "each listener")
     scale_axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     values = {scale.name: scale.values for scale in predicted}
     for k, model in enumerate(ranking.models):
@@ -62,7 +62,7 @@ def draw_scaling(
     ends = pooled.fitted.intervals
     spread = None if ends is None else np.maximum(np.abs(ends - pooled.fitted.scale), 0)
     scale_axes.errorbar(places, pooled.fitted.scale, spread, color="black", marker="o", markersize=5, capsize=2, linewidth=2,
-                        label=_listeners(listeners), zorder=3)  # fmt: skip
+                        label="all listeners" if len(listeners) > 1 else "the listener", zorder=3)  # fmt: skip
     scale_axes.set(xlabel="position on the path", ylabel="scale", xlim=(-0.02, 1.02))
     scale_axes.legend(fontsize=8, loc="upper left")
     tidy(scale_axes)
@@ -71,11 +71,6 @@ def draw_scaling(
     written = save_figure(figure, path)
     plt.close(figure)
     return written
-
-
-def _listeners(listeners: Mapping[str, ListenerScale]) -> str:
-    n = len(listeners)
-    return "listeners, all together" if n > 1 else "listener"
 
 
 def _draw_bits(axes: "Axes", ranking: Ranking) -> None:

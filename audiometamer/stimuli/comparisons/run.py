@@ -36,6 +36,7 @@ from audiometamer.stimuli.comparisons.scoring import scored, write_as_heard
 from audiometamer.stimuli.layout import CLAIMS, COMPARISONS, ERROR, Failure, is_complete, read_failure
 from audiometamer.stimuli.resolved import write_resolved_plan
 from audiometamer.stimuli.set import finalize
+from audiometamer.stimuli.verify import listed_sum
 from audiometamer.version import __version__
 
 
@@ -135,6 +136,8 @@ def make_comparison(plan: PlanOfComparisons, item: ComparisonItem, opened: Opene
 def save_comparison(folder: Path, item: ComparisonItem, made: MadeComparison) -> None:
     """Write the sounds of an item, and last its record; what was broken there is set aside."""
     at, record = folder / item.folder, made.record
+    replaces = [file_sha256(at / RECORD)] if (at / RECORD).exists() else []
+    replaces += [sha256 for sha256 in listed_sum(at / RECORD) if sha256 not in replaces]
     if (at / RECORD).exists():
         for file in (*made.samples, RECORD):
             set_aside(at / file)
@@ -142,7 +145,7 @@ def save_comparison(folder: Path, item: ComparisonItem, made: MadeComparison) ->
         write_16_bits(at / file, samples, record.sample_rate)
     sums = {file: file_sha256(at / file) for file in made.samples}
     sounds = [replace(sound, sha256=sums[sound.file]) for sound in record.sounds]
-    write_record(at, replace(record, sounds=sounds, original_sha256=sums.get(ORIGINAL, "")))
+    write_record(at, replace(record, sounds=sounds, original_sha256=sums.get(ORIGINAL, ""), replaces=replaces))
     (at / ERROR).unlink(missing_ok=True)
 
 

@@ -111,7 +111,7 @@ def test_it_is_packed_as_other_experiments_are(folder, tmp_path):
 def test_the_same_key_gives_the_same_experiment(folders, tmp_path):
     folder = folders["controversial"]
     key = folder / "experiment" / "names.key"
-    arguments = [folder / "set", "--design", folder / "design.toml", "--out", tmp_path / "again", "--key", key]
+    arguments = [folder / "set", "--design", folder / "design.toml", "--out", tmp_path / "again", "--names-key", key]
     assert main(["experiment", "build", *map(str, arguments)]) == 0
     for name in ("lists.json", "comparisons.tsv", "key.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / "experiment" / name).read_bytes()

@@ -22,7 +22,7 @@ def test_all_of_it_in_a_folder(triads, tmp_path):
     lines = [f"net\t{layer}\t{k}\t{(k / 4) ** power}" for layer, power in (("a", 1), ("b", 2)) for k in range(5)]
     table.write_text("\n".join(["model\tlayer\tposition\tscale", *lines]))
     out = tmp_path / "out"
-    analysis, paths = analyse_scaling_into(out, triads.folder, rows, predicted=[table], settings=QUICK)
+    analysis, paths = analyse_scaling_into(out, triads, rows, predicted=[table], settings=QUICK)
     assert {path.name for path in paths} == {
         "scales.tsv", "measured.tsv", "models.tsv", "sample.tsv", "scales.png", "scales.pdf", "scales.svg", "summary.txt",
     }  # fmt: skip
@@ -36,7 +36,7 @@ def test_all_of_it_in_a_folder(triads, tmp_path):
     matches = score_tables(out / "measured.tsv", table)
     assert matches["b"].score == pytest.approx(analysis.ranking.models[0].score, abs=1e-4)
     with pytest.raises(AudioMetamerError, match="holds an analysis; choose another --out"):
-        analyse_scaling_into(out, triads.folder, rows, settings=QUICK)
+        analyse_scaling_into(out, triads, rows, settings=QUICK)
 
 
 def test_listeners_who_press_one_key_are_left_out(triads):

@@ -17,6 +17,7 @@ from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
 from audiometamer.models.recording import record as recorded
 from audiometamer.stimuli.comparison_records import iterate_comparisons, read_comparison
+from audiometamer.stimuli.set import write_set
 from audiometamer.stimuli.status import read_status
 from audiometamer.stimuli.verify import verify
 
@@ -119,24 +120,32 @@ def test_what_is_there_stays_and_what_is_missing_is_made_again(copy, capsys):
     kept, lost = [at for at, record in iterate_comparisons(folder) if record.kind == "principal"][:2]
     before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
     samples = {path.name: path.read_bytes() for path in lost.glob("*.wav")}
+    edited = next(at for at, record in iterate_comparisons(folder) if record.kind == "finite") / "item.json"
+    good = edited.read_text()
     shutil.rmtree(lost)
     assert read_status(folder).counts["to do"] == 1
     main(["run", str(copy / "plan.toml"), "--device", "cpu"])
     assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == before
     assert {path.name: path.read_bytes() for path in lost.glob("*.wav")} == samples
     assert not list(verify(folder))
+    edited.write_text(good.replace('"passed": null', '"passed": true'))
+    with pytest.warns(AudioMetamerWarning, match="changed since the last manifest, and not by a run"):
+        write_set(folder)
+    assert [found.kind for found in verify(folder)] == ["changed"]
     assert len(list(folder.glob("plan*.toml"))) == 1
 
 
-def test_a_changed_sound_is_found_and_made_again_beside_the_broken_one(copy):
+def test_a_changed_sound_is_found_and_made_again_beside_the_broken_one(copy, capsys):
     folder = copy / "set"
     at, record = next(iterate_comparisons(folder))
     sound = at / record.sounds[0].file
     good = sound.read_bytes()
     sound.write_bytes(good[:-2] + b"\0\1")
     assert [(found.kind, found.file) for found in verify(folder)] == [("changed", sound.relative_to(folder).as_posix())]
-    with pytest.warns(AudioMetamerWarning, match="is not what its record says; the item is made again"):
-        main(["run", str(copy / "plan.toml"), "--device", "cpu"])
+    main(["run", str(copy / "plan.toml"), "--device", "cpu"])
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert len(notes) == 1
+    assert "is not what its record says; the item is made again" in notes[0]
     assert sound.read_bytes() == good
     assert sound.with_name(f"{sound.name}.broken").exists()
     assert read_comparison(at, whole=True) is not None
@@ -171,6 +180,6 @@ def test_metamers_and_such_sounds_do_not_share_a_folder(tmp_path, capsys):
 def test_the_record_names_what_determined_the_sounds(whole):
     at, record = next((at, record) for at, record in iterate_comparisons(whole) if record.kind == "mad")
     content = json.loads((at / "item.json").read_text())
-    assert content["settings"] == {"kind": "mad", "noise": -10.0, "steps": 15}
+    assert content["settings"] == {"kind": "mad", "noise": -10.0, "steps": 10}
     assert content["weights"] == {model.name: model.weights_sha256() for model in MODELS}
     assert at.relative_to(whole).as_posix() == record.folder
