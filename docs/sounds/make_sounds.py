@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 TEXTURES = HERE.parents[1] / "stimuli" / "textures"
 RATE, OPUS_RATE = 20_000, 24_000  # of the models, and of Opus, which browsers play
 RMS, LEVEL = 0.05, 0.01  # to listen to, and of the models' sounds
-STEPS = {"textures": 300, "ablations": 100, "long": 60, "modulation": 10}  # at most; of modulation, matched histograms
+STEPS = {"textures": 300, "ablations": 100, "long": 60, "modulation": 12}  # at most; of modulation, iterations
 ABLATED = {
     "without_envelope_correlation": "envelope_correlation",
     "without_modulation_power": "modulation_power",
@@ -68,7 +68,7 @@ def modulation() -> None:
     made = {"original": original}
     write("vowel", original)
     for condition in CONDITIONS:
-        options = {"layers": condition, "method": "modulation-refined"}
+        options = {"layers": condition, "method": "normanhaignere2018"}
         made[condition] = made_once(f"vowel_{condition}", model, original, "modulation", **options)
     draw("model_matched", made, columns=1)
 
@@ -120,7 +120,7 @@ def draw(name: str, sounds: Mapping[str, Tensor], *, columns: int) -> None:
         ax.set(title=title, yticks=[])
     for ax in axes[-1]:
         ax.set_xlabel("time (s)")
-    figure.savefig(HERE / f"{name}.png", dpi=70)
+    figure.savefig(HERE / f"{name}.jpg", dpi=80, pil_kwargs={"quality": 75})
 
 
 if __name__ == "__main__":
