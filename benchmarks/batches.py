@@ -12,8 +12,9 @@ from torch import Tensor
 
 import audiometamer as am
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.io.own_process import keep_memory
 from audiometamer.io.resources import clips_folder
-from benchmarks.measuring import table
+from benchmarks.measuring import spent, table
 
 _CLIPS, _STEPS, _COMMANDS = 64, 50, 4
 WORDS = clips_folder() / "words"
@@ -27,21 +28,22 @@ def clips() -> list[am.Clip]:
 
 
 def batch_against_single(layer: str = "relu2") -> str:
-    """Seconds for 64 clips at one layer, 50 steps each: together, by a call for each, and by a command for each."""
+    """What 64 clips at one layer take, 50 steps each: together, by a call for each, and by a command for each.
+
+    All keep their memory, as commands do.
+    """
+    keep_memory()
     model, sounds = am.load_model("cochcnn-word"), clips()
     options = {"method": "feather2023", "steps": _STEPS, "exact": False}
-    began = time.perf_counter()
-    am.synthesize(model, sounds, layer, **options)
-    together = time.perf_counter() - began
-    began = time.perf_counter()
-    for sound in sounds:
-        am.synthesize(model, sound, layer, **options)
-    calls = time.perf_counter() - began
+    together = spent(lambda: am.synthesize(model, sounds, layer, **options))
+    calls = spent(lambda: [am.synthesize(model, sound, layer, **options) for sound in sounds])
     commands = _CLIPS / _COMMANDS * sum(_command(path, layer) for path in sorted(WORDS.glob("*.flac"))[:_COMMANDS])
-    rows: list[tuple[object, ...]] = [("clips", "layer", "how", "seconds", "ratio to together")]
+    rows: list[tuple[object, ...]] = [("clips", "layer", "how", "seconds", "ratio to together", "processor (s)", "page faults")]
+    for how, one in (("together", together), ("a call for each", calls)):
+        ratio, work = one.seconds / together.seconds, (f"{one.processor:.0f}", one.page_faults)
+        rows.append((_CLIPS, layer, how, f"{one.seconds:.0f}", f"{ratio:.2f}", *work))
     each = f"a command for each ({_COMMANDS} timed)"
-    for how, seconds in (("together", together), ("a call for each", calls), (each, commands)):
-        rows.append((_CLIPS, layer, how, f"{seconds:.0f}", f"{seconds / together:.2f}"))
+    rows.append((_CLIPS, layer, each, f"{commands:.0f}", f"{commands / together.seconds:.2f}", "", ""))
     return table(*rows)
 
 

@@ -2,8 +2,11 @@
 
 import ctypes
 import multiprocessing
+import resource
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from audiometamer.metamers.benchmark import Work
 
@@ -30,6 +33,23 @@ def _measure(sender, prepare: Callable[..., Work], *arguments: object) -> None:
 def _kilobytes(field: str) -> int:
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1])
+
+
+class Spent(NamedTuple):
+    """What work took: seconds, seconds of processors, and pages of memory that were taken anew from the system."""
+
+    seconds: float
+    processor: float
+    page_faults: int
+
+
+def spent(work: Work) -> Spent:
+    """What work takes in this process; what is busy beside changes the seconds only."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    work()
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(seconds, processor, after.ru_minflt - before.ru_minflt)
 
 
 def table(*rows: Sequence[object]) -> str:

@@ -80,6 +80,12 @@ exact = click.option(
 )  # fmt: skip
 
 
+stop = click.option(
+    "--stop", metavar="RULE",
+    help="Stopping rule beside the method's own: passed (the verdict), plateau:STEPS (the loss no longer falls) or below:LOSS.",
+)  # fmt: skip
+
+
 class Number(click.FloatRange):
     """A finite number in a range."""
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Recording or image to start from instead of noise; given several times, one for each of CLIPS.",
 )
+@options.stop
 @options.start
 @options.duration
 @options.device
@@ -85,6 +86,7 @@ def synth(
     steps: int | None,
     exact: bool | None,
     initial: tuple[Path, ...],
+    stop: str | None,
     start: float | None,
     duration: float | None,
     device: str,
@@ -105,6 +107,7 @@ def synth(
     """
     from audiometamer.metamers.criteria import NullDistribution, default_null
     from audiometamer.metamers.judging import null_notice
+    from audiometamer.metamers.stops import parse_stop
 
     if bool(clips) == bool(targets):
         raise AudioMetamerError("give either CLIPS or --target FILE" + (", not both" if clips else ": there is nothing to match"))
@@ -126,6 +129,7 @@ def synth(
     synthesize_and_print(
         out, model, given or read_clips(model, clips, start=start, length=duration), layers, seed=seeds, null=null,
         initial=initial[0] if len(initial) == 1 else initial or None,
+        stop=parse_stop(stop),
         overwrite=overwrite, method=method, steps=steps, exact=exact, batch_size=batch_size, tf32=tf32, compiled=compiled,
         captured=captured,
     )  # fmt: skip

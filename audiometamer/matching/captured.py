@@ -13,7 +13,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils._pytree import tree_leaves
 
 from audiometamer.errors import AudioMetamerError, first_line
-from audiometamer.matching.batch import FixedBatch, MatchState
+from audiometamer.matching.batch import Batch, FixedBatch, MatchState
 from audiometamer.matching.descent import Descent, Taken, for_each
 from audiometamer.matching.losses import Activations
 from audiometamer.matching.optimizers import Optimizer, numbers_of
@@ -28,19 +28,20 @@ class _Fixed(NamedTuple):
 
     parameters: Tensor
     moving: Tensor
-    count: Tensor  # of the next step, [shape=(1,)]
+    number: Tensor  # of the next step, [shape=(1,)]
     numbers: Tensor  # of all steps of the optimiser, [shape=(steps, most)]
     target: Activations
     memory: dict[str, Tensor]
 
     def tensors(self) -> list[Tensor]:
-        return [self.parameters, self.moving, self.count, self.numbers, *_tensors(self.target), *self.memory.values()]
+        return [self.parameters, self.moving, self.number, self.numbers, *_tensors(self.target), *self.memory.values()]
 
     def like(self, tensors: Sequence[Tensor]) -> "_Fixed":
         """The same with other tensors, in the order of `tensors`."""
-        rest = iter(tensors[4:])
+        parameters, moving, number, numbers, *others = tensors
+        rest = iter(others)
         target = next(rest) if isinstance(self.target, Tensor) else {name: next(rest) for name in self.target}
-        return _Fixed(*tensors[:4], target, {name: next(rest) for name in self.memory})
+        return _Fixed(parameters, moving, number, numbers, target, {name: next(rest) for name in self.memory})
 
 
 class Graphs:
@@ -91,7 +92,7 @@ class Graphs:
         batch.parameters, batch.optimizer_state = fixed.parameters, fixed.memory
         return batch
 
-    def take(self, step: int, batch: FixedBatch, *, keep: bool) -> Taken:
+    def take(self, step: int, batch: Batch, *, keep: bool) -> Taken:
         """Take a step; see `Descent.take`."""
         assert self._descent is not None
         assert self._fixed is not None
@@ -154,7 +155,7 @@ class _Step:
         self.names = None if isinstance(values.activations, Tensor) else list(values.activations)
         outputs = [values.losses, *_tensors(values.activations)]
         if self.moves:
-            numbers = fixed.numbers.index_select(0, fixed.count).unbind(1)
+            numbers = fixed.numbers.index_select(0, fixed.number).unbind(1)
             step = self.kind, [number.squeeze(0) for number in numbers]
             moved, memory = self.descent.moved(step, fixed.parameters, values.gradients, fixed.memory)
             outputs += [_where(fixed.moving, moved, fixed.parameters), *(memory[name] for name in fixed.memory)]
@@ -176,7 +177,7 @@ class _Step:
         for old, new in zip(self.fixed.tensors()[-len(memory) :] if memory else [], memory, strict=True):
             old.copy_(new)
         self.fixed.parameters.copy_(moved)
-        self.fixed.count.add_(1)
+        self.fixed.number.add_(1)
         return _Outputs(losses, activations, None)
 
 

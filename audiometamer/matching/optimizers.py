@@ -36,6 +36,10 @@ class Numbered(ABC):
     """An `Optimizer` whose steps of one kind differ in numbers only, so that a graph of one of them takes them all."""
 
     @abstractmethod
+    def init(self, signals: Tensor) -> State:
+        """See `Optimizer`."""
+
+    @abstractmethod
     def numbers(self, step: int) -> Numbers:
         """The kind of step number `step`, from 0, and the numbers that it depends on."""
 

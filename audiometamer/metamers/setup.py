@@ -210,7 +210,14 @@ def _check_stop(setup: Setup) -> None:
     stop = setup.stop
     if stop is not None and stop != PASSED and (isinstance(stop, type) or not callable(stop)):
         raise AudioMetamerError(f"stop is {stop!r}; it must be {PASSED!r} or a stopping rule, such as am.Plateau(100)")
-    if stop == PASSED and setup.null is None and not hasattr(setup.model.network, "matches"):
+    check_can_stop(setup.model, setup.method, setup.null, stop)
+
+
+def check_can_stop(
+    model: Model, method: Method, null: NullDistribution | None, stop: StoppingRule | Literal["passed"] | None
+) -> None:
+    """Raise if a method takes no stopping rule, or there is nothing by which signals could pass."""
+    if stop == PASSED and null is None and not hasattr(model.network, "matches"):
         raise AudioMetamerError(f"stop is {PASSED!r}, and there is no null distribution to pass a verdict by: give null=")
-    if stop is not None and any(attempt.iteration is not None for attempt in setup.method.attempts):
-        raise AudioMetamerError(f"the method {setup.method.name} repeats a procedure and takes no stopping rule; leave out stop")
+    if stop is not None and any(attempt.iteration is not None for attempt in method.attempts):
+        raise AudioMetamerError(f"the method {method.name} repeats a procedure and takes no stopping rule; leave out stop")

@@ -46,10 +46,11 @@ def as_starts(
         raise AudioMetamerError(
             f"initial has {pluralize(len(given), 'signal')} for {pluralize(len(clips), 'clip')}; give one for each"
         )
-    return {id(clip): _as_start(model, each) for clip, each in zip(clips, given, strict=True)}
+    return {id(clip): as_start(model, each) for clip, each in zip(clips, given, strict=True)}
 
 
-def _as_start(model: Model, source: Initial) -> Tensor:
+def as_start(model: Model, source: Initial) -> Tensor:
+    """A signal to start from [shape=signal_shape]; raises if it does not fit the model."""
     if isinstance(source, str | os.PathLike):
         source = _read(model, source)
     signal = source if isinstance(source, Clip) else Clip.from_array(source, model.sample_rate, name="initial")

@@ -6,7 +6,7 @@ from pathlib import Path
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
 from audiometamer.signals.clip_names import row_clip_name
-from audiometamer.stimuli.layout import CLIP_COLUMNS, CLIPS, NATURAL_CLIPS, clip_tables
+from audiometamer.stimuli.layout import CLIP_COLUMNS, CLIPS, INITIAL, NATURAL_CLIPS, clip_tables
 
 UNKNOWN = "unknown"
 RIGHTS = ("licence", "attribution", "source")
@@ -46,7 +46,7 @@ def read_clip_table(path: Path) -> dict[str, dict[str, str]]:
     rows = read_table(path)
     if not {"name", "path"} & rows[0].keys():
         raise AudioMetamerError(f"{path} has no column name or path; it has {', '.join(rows[0])}")
-    hidden = {"name", "path", "clip"} | {column for column in CLIP_COLUMNS if not any(row.get(column) for row in rows)}
+    hidden = {"name", "path", "clip", INITIAL} | {column for column in CLIP_COLUMNS if not any(row.get(column) for row in rows)}
     found: dict[str, dict[str, str]] = {}
     for row in rows:
         clip, columns = row_clip_name(row), {column: cell for column, cell in row.items() if column not in hidden}

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,9 +13,9 @@ from audiometamer.jobs.progress import ProgressCallback
 from audiometamer.metamers.batch_size import fitting_batch_size
 from audiometamer.metamers.benchmark import time_step
 from audiometamer.metamers.criteria import NullDistribution
-from audiometamer.metamers.methods import Method
+from audiometamer.metamers.methods import FINE_SHARE, Method
 from audiometamer.metamers.settings import places
-from audiometamer.models.front_ends import with_exact_front_end
+from audiometamer.models.front_ends import with_coarser_front_end, with_exact_front_end
 from audiometamer.models.model import Model
 from audiometamer.stimuli.items import Expansion, ModelVisitor, PlannedItem, expand
 from audiometamer.stimuli.layout import is_complete
@@ -45,6 +45,12 @@ class Cost:
     one: float
     full: float
     evidence: float
+
+    def after(self, early: "Cost") -> "Cost":
+        """The mean cost of attempts whose steps before the last quarter have another."""
+        share = FINE_SHARE
+        one, full = (share * own + (1 - share) * other for own, other in ((self.one, early.one), (self.full, early.full)))
+        return replace(self, one=one, full=full)
 
     def step(self, signals: float) -> float:
         """A step of a batch."""
@@ -223,7 +229,10 @@ class _Survey:
 
     def _cost(self, model: Model, layer: str) -> Cost:
         size = self.plan.content.batch_size or fitting_batch_size(model, places(layer))
-        return measure_cost(model, layer, size=min(size, self._most))
+        size, early = min(size, self._most), self.plan.method.early_oversampling
+        whole = measure_cost(model, layer, size=size)
+        coarser = model if early is None else with_coarser_front_end(model, early)
+        return whole if coarser is model else whole.after(measure_cost(coarser, layer, size=size))
 
 
 def _rows(expansion: Expansion, costs: Mapping[tuple[str, str], Cost | None]) -> list[LayerEstimate]:

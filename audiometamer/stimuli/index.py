@@ -37,6 +37,10 @@ class IndexRow(msgspec.Struct, frozen=True):
     method, loss : str
     exact : str
         ``yes`` if the front end was computed as published in every step.
+    initial : str
+        ``yes`` if it started from a given signal in place of noise.
+    stop : str
+        The stopping rule that was added to the method's own.
     attempt : str
         How it was made: ``first``, ``new noise``, ``continued`` or ``layer before``; see
         `audiometamer.metamers.summaries.attempt_origin`.
@@ -74,6 +78,8 @@ class IndexRow(msgspec.Struct, frozen=True):
     method: str
     loss: str
     exact: str
+    initial: str
+    stop: str
     attempt: str
     path: str
     steps: int
@@ -123,6 +129,7 @@ def index_row(result: Result) -> IndexRow:
         spearman_rho=matched.get("spearman_rho"), pearson_r2=matched.get("pearson_r2"),
         label_clip="|".join(clip for clip, _ in labels), label_metamer="|".join(metamer for _, metamer in labels),
         method=settings.method, loss=settings.loss, exact="yes" if settings.exact else "",
+        initial="yes" if settings.initial else "", stop=settings.stop,
         steps=settings.steps, seconds=evidence.seconds,
         sample_rate=evidence.sample_rate, duration=file_duration(result.path) if sound else None,
         rms=evidence.rms, peak=evidence.peak, attempts=len(result.seeds), original=result.original,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -19,7 +20,9 @@ from audiometamer.metamers.criteria import NullDistribution, default_null, judge
 from audiometamer.metamers.judging import covers, is_out_of_date
 from audiometamer.metamers.layout import RECORD
 from audiometamer.metamers.metamer import settings_of
+from audiometamer.metamers.methods import method_for
 from audiometamer.metamers.results import Result
+from audiometamer.metamers.setup import check_can_stop
 from audiometamer.models.model import Model
 from audiometamer.models.shipped import name_of_weights
 from audiometamer.signals.audio import Clip
@@ -115,7 +118,7 @@ def expand(plan: LoadedPlan, *, visit: ModelVisitor | None = None) -> Expansion:
     natural: list[Clip] = []
     layers: list[list[str]] = []
     numbers: dict[str, int] = {}  # by name
-    clip_sums: dict[object, dict[str, str]] = {}  # SHA-256 of the clips by how a model takes them
+    clip_sums: dict[object, dict[str, Sums]] = {}  # by how a model takes the clips, and their names
     for number in range(len(plan.content.models)):
         model, null = plan.open_model(number)
         if (first := numbers.setdefault(model.name, number)) != number:
@@ -124,13 +127,27 @@ def expand(plan: LoadedPlan, *, visit: ModelVisitor | None = None) -> Expansion:
         layers.append(plan.layers_of(number, model))
         if (taken := _format(model)) not in clip_sums:
             with plan.errors_at("clips"):
-                clip_sums[taken] = {source.name: sha256_of(source.read(model, plan.content.level).samples) for source in planned}
+                clip_sums[taken] = {source.name: _sums(model, source, plan.content.level) for source in planned}
                 natural = natural or [source.read(model, plan.content.level) for source in sources if source.natural]
         null = null or default_null(model)
+        with plan.errors_at("stop"):
+            check_can_stop(model, method_for(model, plan.method), null, plan.stop)
         items += _items_of_model(plan, number, model, null, layers[number], planned, clip_sums[taken])
         if visit is not None:
             visit(number, model, null, layers[number])
     return Expansion(plan, sources, layers, _as_made(plan.folder, items), natural)
+
+
+class Sums(NamedTuple):
+    """SHA-256 of a clip's samples, and of those that its metamers start from; empty for noise."""
+
+    clip: str
+    initial: str
+
+
+def _sums(model: Model, source: PlannedClip, level: float | None) -> Sums:
+    samples, initial = source.read(model, level).samples, source.read_initial(model)
+    return Sums(sha256_of(samples), "" if initial is None else sha256_of(initial))
 
 
 def _items_of_model(
@@ -140,11 +157,12 @@ def _items_of_model(
     null: NullDistribution | None,
     layers: Sequence[str],
     sources: Sequence[PlannedClip],
-    clip_sums: Mapping[str, str],
+    clip_sums: Mapping[str, "Sums"],
 ) -> Iterator[PlannedItem]:
     base, judge = base_identity(model, layers[0], plan), judge_sha256(model, null)
     for layer, source, seed in itertools.product(layers, sources, plan.content.seeds):
-        own = {"clip": source.name, "clip_sha256": clip_sums[source.name], "layer": layer, "seed": seed}
+        sums = clip_sums[source.name]
+        own = {"clip": source.name, "clip_sha256": sums.clip, "layer": layer, "seed": seed, "initial": sums.initial}
         identity = replace(base, settings=replace(base.settings, **own))
         yield PlannedItem(identity.key, identity, source, number, judge, covers(null, layer))
 
@@ -208,7 +226,16 @@ def base_identity(model: Model, layer: str, plan: LoadedPlan) -> Identity:
     # The repr of a module may contain the memory addresses of other objects, which are no part of its structure.
     structure = re.sub(r" at 0x[0-9a-fA-F]+", "", structure)
     return Identity(
-        settings_of(model, silence, layer, 0, method=plan.content.method, steps=plan.content.steps, exact=plan.content.exact),
+        settings_of(
+            model,
+            silence,
+            layer,
+            0,
+            method=plan.content.method,
+            steps=plan.content.steps,
+            exact=plan.content.exact,
+            stop=plan.stop,
+        ),
         plan.method.fingerprint(),
         hashlib.sha256(structure.encode()).hexdigest(),
     )

@@ -20,6 +20,7 @@ CLIPS, LICENCES = "clips.tsv", "LICENCES.tsv"
 NATURAL_CLIPS = "natural.tsv"
 DESCRIPTION, README, MANIFEST = "dataset_description.json", "README.md", "MANIFEST.sha256"
 CLIP_COLUMNS = ("name", "path", "start", "duration")  # of a table of clips; all others are its owner's
+INITIAL = "initial"  # but this one, which a table has only if its clips start from given signals
 
 
 class Failure(msgspec.Struct, frozen=True):

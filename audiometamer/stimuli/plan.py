@@ -13,9 +13,11 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.io.label_files import grouped, read_groups
 from audiometamer.io.toml_files import error_context, read_toml
 from audiometamer.io.toml_problems import Problem
+from audiometamer.matching.stopping import StoppingRule
 from audiometamer.metamers.criteria import NullDistribution
 from audiometamer.metamers.methods import Method, load_method
 from audiometamer.metamers.settings import places
+from audiometamer.metamers.stops import parse_stop
 from audiometamer.models.heard import SEPARATOR, split_ear, with_ear_beside
 from audiometamer.models.loading import load_model
 from audiometamer.models.model import Model
@@ -43,6 +45,9 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Number of clips to draw at random, beside those that stay natural. Default: all.
     seed : int
         Random seed of that draw. Default 0.
+    initial : str, optional
+        Recording or image that every clip's attempts start from in place of noise; a table's own column ``initial``, whose paths
+        are relative to the table, takes precedence. See `audiometamer.synthesize`. Default: noise.
     start, duration : float, optional
         Excerpt of each recording, in seconds; see `audiometamer.read_clip`. A table's own columns take precedence.
     split : {"pauses"}, optional
@@ -57,6 +62,7 @@ class ClipSelection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     natural: dict[str, str | list[str]] = {}
     count: Count | None = None
     seed: Seed = 0
+    initial: str | None = None
     start: Annotated[float, Meta(ge=0)] | None = None
     duration: Annotated[float, Meta(gt=0)] | None = None
     split: Literal["pauses"] | None = None
@@ -141,6 +147,8 @@ class Plan(CommonPlan, forbid_unknown_fields=True, frozen=True):
         Steps of an attempt. Default: the method's own.
     exact : bool, optional
         Whether cochleagrams are computed as published; see `audiometamer.synthesize`. Default: as the method does.
+    stop : str, optional
+        Stopping rule beside the method's own; see `audiometamer.metamers.stops.parse_stop`. Default: the method's alone.
     level : float, optional
         RMS of the clips. Default: the models' own.
     batch_size : int, optional
@@ -152,6 +160,7 @@ class Plan(CommonPlan, forbid_unknown_fields=True, frozen=True):
     method: str = "default"
     steps: Count | None = None
     exact: bool | None = None
+    stop: str | None = None
     level: Annotated[float, Meta(gt=0, le=1)] | None = None
     batch_size: Count | None = None
     captured: bool = False
@@ -235,7 +244,7 @@ class LocatedPlan(Generic[P]):
 
 @dataclass(frozen=True)
 class LoadedPlan(LocatedPlan[Plan]):
-    """A plan of metamers that was read and checked, where it lies, and its method.
+    """A plan of metamers that was read and checked, where it lies, its method and its stopping rule.
 
     Parameters
     ----------
@@ -243,15 +252,19 @@ class LoadedPlan(LocatedPlan[Plan]):
         The TOML file.
     content : Plan
     method : Method
+    stop : callable, "passed" or None
     """
 
     method: Method
+    stop: StoppingRule | Literal["passed"] | None = None
 
     @classmethod
     def at(cls, path: Path, content: Plan) -> "LoadedPlan":
         """A plan that lies at `path`."""
+        with error_context(path, "stop"):
+            stop = parse_stop(content.stop)
         with error_context(path, "method"):
-            return cls(path, content, load_method(content.method))
+            return cls(path, content, load_method(content.method), stop)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For other processes: a method holds functions that cannot be pickled, and is known by its name."""

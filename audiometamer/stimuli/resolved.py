@@ -1,7 +1,6 @@
 """A plan as it lies in its set: with everything that it left open filled in, and a table of its clips."""
 
 import itertools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import msgspec
 from audiometamer.io.files import write_text
 from audiometamer.io.tables import table_text
 from audiometamer.io.toml_files import toml_text
-from audiometamer.stimuli.layout import CLIP_COLUMNS
+from audiometamer.stimuli.layout import CLIP_COLUMNS, INITIAL
 from audiometamer.stimuli.plan import LoadedPlan, LocatedPlan, PlannedModel, model_reference
-from audiometamer.stimuli.sources import PlannedClip, own_cells
+from audiometamer.stimuli.sources import PlannedClip, own_cells, relative_path
 
 
 def write_resolved_plan(plan: LocatedPlan[Any], chosen: Sequence[PlannedClip], layers: Sequence[list[str]]) -> Path | None:
@@ -49,7 +48,11 @@ def _text(path: Path) -> str | None:
 
 def _clips_table(chosen: Sequence[PlannedClip], folder: Path) -> str:
     columns = list(dict.fromkeys(column for source in chosen for column in source.columns))
-    rows = ({**source.columns, **dict(zip(CLIP_COLUMNS, own_cells(source, folder), strict=True))} for source in chosen)
+    rows = [{**source.columns, **dict(zip(CLIP_COLUMNS, own_cells(source, folder), strict=True))} for source in chosen]
+    if any(source.initial is not None for source in chosen):
+        columns.insert(0, INITIAL)
+        for source, row in zip(chosen, rows, strict=True):
+            row[INITIAL] = "" if source.initial is None else relative_path(source.initial, folder)
     return table_text((*CLIP_COLUMNS, *columns), rows, delimiter=",")
 
 
@@ -57,7 +60,7 @@ def _filled_in(plan: LocatedPlan[Any], layers: Sequence[list[str]], table: str |
     """Content for TOML; its paths are relative to the set's folder."""
 
     def relative(file: str | None) -> str | None:
-        return None if file is None else Path(os.path.relpath(plan.resolve(file), plan.folder)).as_posix()
+        return None if file is None else relative_path(plan.resolve(file), plan.folder)
 
     entries = [
         PlannedModel(

@@ -2,13 +2,14 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from msgspec.structs import replace
+from torch import Tensor
 
 from audiometamer.devices import choose_device
 from audiometamer.errors import AudioMetamerError, AudioMetamerWarning, BrokenError
@@ -173,17 +174,19 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
         """Make items of one model and layer; see `audiometamer.jobs.queue.Maker.make`."""
         assert self._opened is not None
         jobs: _Jobs = {}
+        starts: dict[int, Tensor] = {}  # by the `id` of their clips
         for task in tasks:
             try:
                 attempt = self._begin(self._opened, task, queue)
                 if attempt is None:
                     queue.release(task.item)
                 else:  # a plan may number seeds as retries are: of two items with the same signal, one is left for later
-                    clip = self._clip(self._opened.model, task.item)
+                    clip, start = self._read(self._opened.model, task.item)
+                    starts |= {} if start is None else {id(clip): start}
                     jobs.setdefault((clip.name, attempt.seed), (task.item, attempt, clip))
             except ITEM_ERRORS as error:
                 queue.fail(task.item, error)
-        for metamer in self._metamers(self._opened, jobs, queue):
+        for metamer in self._metamers(self._opened, jobs, starts, queue):
             settings = metamer.evidence.settings
             item, attempt, _ = jobs[settings.clip, settings.seed]
             yield item, partial(save_item, self.expansion.folder, item, metamer, attempt=attempt.number)
@@ -200,7 +203,7 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
         if needed.broken:
             self.broken[item.key] = needed.broken
         if needed.restore_original:
-            save_original(self.expansion.folder, self._clip(opened.model, item), signal_kind(opened.model.domain))
+            save_original(self.expansion.folder, self._read(opened.model, item)[0], signal_kind(opened.model.domain))
             left = self.need(item)
             if left is None or left.restore_original:  # if still to be mended, the record names another file
                 return left and left._replace(restore_original=False)
@@ -221,7 +224,9 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
             return StimulusNeed(0, item.identity.settings.seed)
         return self.need(item) if queue.write(item, write) else None
 
-    def _metamers(self, opened: _Opened, jobs: _Jobs, queue: Queue[PlannedItem, StimulusNeed]) -> Iterator[Metamer]:
+    def _metamers(
+        self, opened: _Opened, jobs: _Jobs, starts: Mapping[int, Tensor], queue: Queue[PlannedItem, StimulusNeed]
+    ) -> Iterator[Metamer]:
         plan, model = self.expansion.plan.content, opened.model
         wanted = [(clip, item.identity.settings.layer, seed) for (_, seed), (item, _, clip) in jobs.items()]
 
@@ -240,18 +245,23 @@ class StimulusMaker(Maker[PlannedItem, StimulusNeed]):
         with self.interruption.deferred():
             yield from iterate_metamers(
                 model, wanted, method=plan.method, steps=plan.steps, exact=plan.exact, null=opened.null,
+                initial=starts, stop=self.expansion.plan.stop,
                 batch_size=self._batch_size, captured=plan.captured, progress=progress,
                 checkpoints=Checkpoints(checkpoint, stop=lambda: self.interruption.asked, save=save),
             )  # fmt: skip
 
-    def _clip(self, model: Model, item: PlannedItem) -> Clip:
-        """An item's clip, as it was when the plan was expanded."""
+    def _read(self, model: Model, item: PlannedItem) -> tuple[Clip, Tensor | None]:
+        """An item's clip and what it starts from, as they were when the plan was expanded."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AudioMetamerWarning)  # issued when the plan was expanded, and in the evidence
-            clip = item.source.read(model, self.expansion.plan.content.level)
-        if sha256_of(clip.samples) != item.identity.settings.clip_sha256:
-            raise AudioMetamerError(f"{item.source.path} has changed since the run began; start the run again")
-        return clip
+            clip, initial = item.source.read(model, self.expansion.plan.content.level), item.source.read_initial(model)
+        settings = item.identity.settings
+        for path, samples, before in (
+            (item.source.path, clip.samples, settings.clip_sha256), (item.source.initial, initial, settings.initial),
+        ):  # fmt: skip
+            if samples is not None and sha256_of(samples) != before:
+                raise AudioMetamerError(f"{path} has changed since the run began; start the run again")
+        return clip, initial
 
 
 def prepare(expansion: Expansion) -> Path:

@@ -22,7 +22,7 @@ from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 
 # What defines a condition: everything that determines a metamer but its clip and its seed.
-CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "exact", "steps")
+CONDITION = ("model", "weights_sha256", "layer", "method", "loss", "exact", "initial", "stop", "steps")
 _MOST_UNITS = 200_000  # to look at in all windows together: some minutes
 TABLE, RULES = "selection.tsv", "selection.json"
 

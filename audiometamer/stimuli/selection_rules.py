@@ -14,8 +14,8 @@ class SelectionRules(msgspec.Struct, frozen=True, kw_only=True):
     """The selection.
 
     Only items that passed their verdict are selected, and one seed of each clip at each condition, drawn at random. A condition
-    is a layer of a model, matched in one way: other weights, another method, loss, front end or number of steps
-    make another condition.
+    is a layer of a model, matched in one way: other weights, another method, loss, front end or number of steps,
+    another stopping rule, or given signals to start from make another condition.
 
     Parameters
     ----------

@@ -9,24 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from torch import Tensor
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.tables import read_table
+from audiometamer.metamers.starts import as_start
 from audiometamer.models.model import Model
 from audiometamer.models.published import published
 from audiometamer.signals.audio import SOUND_ENDINGS, Clip
 from audiometamer.signals.clip_names import cell_seconds, clip_name, excerpt_name, row_clip_name
 from audiometamer.signals.images import PICTURE_ENDINGS
 from audiometamer.signals.speech import find_speech, pieces
-from audiometamer.stimuli.layout import CLIP_COLUMNS, clip_tables
-from audiometamer.stimuli.plan import ClipSelection, LocatedPlan
+from audiometamer.stimuli.layout import CLIP_COLUMNS, INITIAL, clip_tables
+from audiometamer.stimuli.plan import LocatedPlan
 
 PUBLISHED_TABLE = "clips.csv"  # in the folder of published recordings
 _SIGNALS = SOUND_ENDINGS | PICTURE_ENDINGS
 
 
 class PlannedClip(msgspec.Struct, frozen=True):
-    """The source of a clip: a file, an excerpt of it in seconds, other columns of its table, and whether it has no metamers."""
+    """The source of a clip: a file, an excerpt of it in seconds, other columns of its table, whether it has no metamers, and the
+    file of the signal that these start from, None for noise.
+    """
 
     name: str
     path: Path
@@ -34,11 +38,16 @@ class PlannedClip(msgspec.Struct, frozen=True):
     duration: float | None
     columns: dict[str, str] = {}
     natural: bool = False
+    initial: Path | None = None
 
     def read(self, model: Model, level: float | None) -> Clip:
         """Read the clip as a model takes it."""
         clip = model.read_clip(self.path, level=level, start=self.start, length=self.duration)
         return dataclasses.replace(clip, name=self.name)
+
+    def read_initial(self, model: Model) -> Tensor | None:
+        """The signal that its metamers start from [shape=signal_shape]; None for noise."""
+        return None if self.initial is None else as_start(model, self.initial)
 
 
 def find_sources(plan: LocatedPlan[Any]) -> list[PlannedClip]:
@@ -65,7 +74,7 @@ def find_sources(plan: LocatedPlan[Any]) -> list[PlannedClip]:
     with plan.errors_at("clips"):
         if not rows:
             raise AudioMetamerError("no clip is chosen")
-        found = [_source(row, clips, natural=some is natural) for some in (rows, natural) for row in some]
+        found = [_source(plan, row, natural=some is natural) for some in (rows, natural) for row in some]
         _check_sources(found)
     return sorted(found, key=lambda source: source.name)
 
@@ -75,7 +84,8 @@ def _rows(plan: LocatedPlan[Any]) -> list[dict[str, str]]:
     clips = plan.content.clips
     if clips.table is not None:
         table = _table(plan, clips.table)
-        return [{**row, "path": str(table.parent / row["path"])} for row in read_table(table, required=["path"])]
+        rows = read_table(table, required=["path"])
+        return [row | {key: str(table.parent / row[key]) for key in ("path", INITIAL) if row.get(key)} for row in rows]
     files = _signals(plan.resolve(clips.folder)) if clips.folder is not None else map(plan.resolve, clips.files or [])
     return [{"path": str(file)} for file in files]
 
@@ -113,14 +123,18 @@ def _drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[s
     return random.Random(seed).sample(rows, count)  # noqa: S311 (a reproducible draw, no secret)
 
 
-def _source(row: dict[str, str], clips: ClipSelection, *, natural: bool) -> PlannedClip:
+def _source(plan: LocatedPlan[Any], row: dict[str, str], *, natural: bool) -> PlannedClip:
+    clips, initial = plan.content.clips, row.get(INITIAL)
+    if not initial and clips.initial is not None:
+        initial = str(plan.resolve(clips.initial))
     return PlannedClip(
         row_clip_name(row, clips.start, clips.duration),
         Path(row["path"]),
         cell_seconds(row, "start", clips.start),
         cell_seconds(row, "duration", clips.duration),
-        {column: cell for column, cell in row.items() if column not in CLIP_COLUMNS},
+        {column: cell for column, cell in row.items() if column not in (*CLIP_COLUMNS, INITIAL)},
         natural,
+        Path(initial) if initial and not natural else None,
     )
 
 
@@ -144,13 +158,19 @@ def _selected(rows: Sequence[dict[str, str]], select: Mapping[str, str | list[st
 
 
 def _check_sources(found: Sequence[PlannedClip]) -> None:
+    with_start, without = ([s for s in found if not s.natural and (s.initial is None) is none] for none in (False, True))
+    if with_start and without:
+        raise AudioMetamerError(
+            f"{with_start[0].name!r} has an initial signal and {without[0].name!r} has none; give one for each"
+        )
     seen: dict[str, Path] = {}
     for source in found:
         name = os.fsencode(source.path)
         if name.decode(errors="replace") != str(source.path):
             raise AudioMetamerError(f"the name of {name!r} is not UTF-8; rename it")
-        if not source.path.is_file():
-            raise AudioMetamerError(f"{source.path} does not exist")
+        for file in (source.path, source.initial):
+            if file is not None and not file.is_file():
+                raise AudioMetamerError(f"{file} does not exist")
         if seen.setdefault(source.name, source.path) is not source.path:
             raise AudioMetamerError(
                 f"{seen[source.name]} and {source.path} would both be called {source.name!r}; rename one, or give the table a "
@@ -175,4 +195,9 @@ def keep_known_names(chosen: Sequence[PlannedClip], stimulus_set: Path) -> list[
 def own_cells(source: PlannedClip, folder: Path) -> tuple[str, ...]:
     """A source's cells in the columns `CLIP_COLUMNS` of a table in a folder."""
     seconds = ["" if value is None else str(value) for value in (source.start, source.duration)]
-    return (source.name, Path(os.path.relpath(source.path, folder)).as_posix(), *seconds)
+    return (source.name, relative_path(source.path, folder), *seconds)
+
+
+def relative_path(file: Path, folder: Path) -> str:
+    """The path of a file from a folder, as text for files."""
+    return Path(os.path.relpath(file, folder)).as_posix()

@@ -1,5 +1,7 @@
 """The estimated cost of a plan, worked out by hand for a clock that is told what to show."""
 
+from dataclasses import replace
+
 import pytest
 from tiny_plan import PLAN, write_plan
 
@@ -62,6 +64,19 @@ def test_fewer_steps_than_the_methods_have_an_upper_bound(tmp_path, monkeypatch,
     assert (found.at_most is not None) is bounded
     if bounded:
         assert found.at_most > found.seconds
+
+
+def test_steps_through_a_coarser_front_end_count_as_such(tmp_path, monkeypatch):
+    """Three quarters of the steps take a tenth of a second, the last two tenths."""
+
+    def reported(model, layer, *, batch_size, repeats):
+        return StepTime(layer, batch_size, 0.0, 0.01 * model.front_end.oversampling, 0.0)
+
+    monkeypatch.setattr(estimating, "time_step", reported)
+    plan = read_plan(write_plan(tmp_path, PLAN.replace("batch_size = 2", "batch_size = 1"), n_clips=1))
+    coarse = replace(plan, method=replace(plan.method, early_oversampling=10.0))
+    (row,) = estimate(coarse, device="cpu").rows
+    assert row.seconds == pytest.approx(2 * (15 * 0.1 + 5 * 0.2))
 
 
 def test_no_batch_is_measured_that_the_plan_cannot_fill(tmp_path, monkeypatch):

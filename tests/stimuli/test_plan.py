@@ -52,6 +52,9 @@ def mistake(tmp_path, text, *, n_clips=3):
         (('clips.csv"', 'clips.csv"\nselect.word = "yess"'), "clips.select: no clip has word 'yess'; the nearest are yes"),
         (('clips.csv"', 'clips.csv"\ncount = 9'), "clips.count: 9 are wanted, and 3 are there"),
         (("batch_size = 2", 'method = "best"'), "method: there is no method 'best'"),
+        (("batch_size = 2", 'stop = "soon"'), "stop: stop is 'soon'; it must be passed, plateau:STEPS, such as plateau:100, or"),
+        (("batch_size = 2", 'stop = "passed"'), "stop: stop is 'passed', and there is no null distribution"),
+        (('clips.csv"', 'clips.csv"\ninitial = "no.wav"'), "clips: no.wav does not exist"),
         (("[[models]]", '[[models]]\nnull = "none.json"'), "models[0].null: none.json cannot be read: No such file"),
         (("[[models]]", '[[models]]\nname = "tiny_models:sound_model"\n[[models]]'), "models[1].name: models[0] is called"),
         (("[clips]", "[clips"), "is not TOML"),
@@ -165,6 +168,9 @@ def test_what_decides_the_samples_changes_the_key_and_nothing_else_does(tmp_path
     assert keys(PLAN.replace('["relu0"]', '["relu1", "relu0"]'))[6:] == first
     assert not set(keys(PLAN.replace("steps = 20", "steps = 21"))) & set(first)
     assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nlevel = 0.05"))) & set(first)
+    assert keys(PLAN.replace("batch_size = 2", "captured = true")) == first
+    assert not set(keys(PLAN.replace("batch_size = 2", 'stop = "below:0.1"'))) & set(first)
+    assert not set(keys(PLAN.replace("[[models]]", 'initial = "c0.wav"\n[[models]]'))) & set(first)
     assert keys(PLAN.replace("steps = 20", "steps = 20\nexact = false")) == first
     assert not set(keys(PLAN.replace("steps = 20", "steps = 20\nexact = true"))) & set(first)
 

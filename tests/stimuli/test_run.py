@@ -20,6 +20,7 @@ from tiny_plan import PLAN, write_plan
 import audiometamer as am
 from audiometamer.cli import main
 from audiometamer.errors import AudioMetamerWarning
+from audiometamer.io.hashes import sha256_of
 from audiometamer.jobs.queue import Queue
 from audiometamer.jobs.workers import Interruption
 from audiometamer.metamers.criteria import METRICS, MetricNull, NullDistribution
@@ -103,6 +104,25 @@ def test_a_run_ends_with_what_the_set_says_of_itself(whole):
         "MANIFEST.sha256", ".lock", "claims",
     }  # fmt: skip
     assert list(verify(whole)) == []
+
+
+def test_metamers_start_from_the_signals_of_the_table_and_stop_by_the_plan_s_rule(tmp_path):
+    """Both start from another clip, and are closer to it than the loss at which they stop."""
+    path = write_plan(tmp_path, PLAN.replace("seeds = [0, 1]", 'stop = "below:5"'), n_clips=3)
+    (tmp_path / "clips.csv").write_text("path,initial\nc0.wav,c2.wav\nc1.wav,c2.wav\n")
+    run(opened(path), device="cpu")
+    folder, start = tmp_path / "set", am.read_clip(tmp_path / "c2.wav", sample_rate=4000, duration=0.25, level=None).samples
+    for item in iterate_results(folder):
+        settings = read_record(folder / item.record).identity.settings
+        assert (settings.initial, settings.stop) == (sha256_of(start), "Below(value=5.0)")
+        assert item.evidence.path.startswith("initial signal")
+        assert torch.equal(torch.from_numpy(scipy.io.wavfile.read(item.path)[1]), start)
+    assert (folder / "clips.csv").read_text().splitlines()[:2] == ["name,path,start,duration,initial", "c0,../c0.wav,,,../c2.wav"]
+    assert (folder / "clips.tsv").read_text().splitlines()[0] == "clip"
+    assert [item.key for item in opened(folder / "plan.toml").items] == [item.key for item in opened(path).items]
+    (tmp_path / "clips.csv").write_text("path,initial\nc0.wav,c2.wav\nc1.wav,\n")
+    with pytest.raises(am.AudioMetamerError, match="'c0' has an initial signal and 'c1' has none; give one for each"):
+        opened(path)
 
 
 def test_a_second_run_makes_nothing(plan, whole, capsys):

@@ -10,6 +10,7 @@ import pytest
 import tiny_stimuli as tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.stimuli import select as selecting
@@ -25,7 +26,7 @@ def row(
     return IndexRow(
         file=f"items/{clip}/{model}/{layer}_seed{seed}-{steps}/metamer.wav", key="", clip=clip, model=model, layer=layer,
         seed=seed, verdict=verdict, snr_db=None, spearman_rho=None, pearson_r2=None, label_clip="", label_metamer="",
-        method="", loss="", exact=exact, attempt=attempt, path=path, steps=steps,
+        method="", loss="", exact=exact, initial="", stop="", attempt=attempt, path=path, steps=steps,
         seconds=0.0, sample_rate=4000, duration=duration, rms=rms,
         peak=1.0, attempts=1, original="", clip_sha256="", weights_sha256="",
     )  # fmt: skip
@@ -202,6 +203,9 @@ def test_what_was_matched_in_another_way_is_another_condition():
     assert {r.steps for r in select_rows(rows, {}, SelectionRules()).rows} == {1, 2}
     assert [r.clip for r in select_rows(rows, {}, SelectionRules(only={"steps": ("1",)})).rows] == ["x", "y"]
     assert {r.exact for r in select_rows([row("x"), row("x", exact="yes", seed=1)], {}, SelectionRules()).rows} == {"", "yes"}
+    for own in ({"initial": "yes"}, {"stop": "passed"}):
+        both = [row("x"), replace(row("x", seed=1), **own)]
+        assert len(select_rows(both, {}, SelectionRules()).rows) == 2
     about = {"x": {"word": "one"}, "y": {"word": "two"}}
     assert [r.clip for r in select_rows(rows, about, SelectionRules(only={"steps": ("1",), "word": ("two",)})).rows] == ["y"]
 

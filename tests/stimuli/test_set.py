@@ -41,8 +41,8 @@ def test_the_index_has_a_row_for_each_item(stimuli):
     rows = table(stimuli / "index.tsv")
     assert list(rows[0]) == [
         "file", "key", "clip", "model", "layer", "seed", "verdict", "snr_db", "spearman_rho", "pearson_r2", "label_clip",
-        "label_metamer", "method", "loss", "exact", "attempt", "path", "steps", "seconds", "sample_rate", "duration", "rms",
-        "peak", "attempts", "original", "clip_sha256", "weights_sha256",
+        "label_metamer", "method", "loss", "exact", "initial", "stop", "attempt", "path", "steps", "seconds", "sample_rate",
+        "duration", "rms", "peak", "attempts", "original", "clip_sha256", "weights_sha256",
     ]  # fmt: skip
     assert [(row["clip"], row["layer"], row["verdict"]) for row in rows] == [
         ("one_rms", "relu0", "passed"), ("one_rms", "relu1", "passed"), ("one_slt", "relu0", "passed"),
