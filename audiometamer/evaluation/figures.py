@@ -38,7 +38,7 @@ def draw_figures(rows: Sequence[EvaluationRow], out: Path, *, chance: dict[str, 
         As `evaluate` returns them.
     out : path
         Folder for ``recognition.png`` (``recognition_TASK.png`` if there are several tasks), ``layers_MODEL.png`` of each
-        generating model, and ``attacks.png``.
+        generating model, ``layers_MODEL_by_JUDGE.png`` of each judge of statistics, and ``attacks.png``.
     chance : dict of str to float, optional
         Proportion correct by chance, by task; drawn as a line.
 
@@ -55,10 +55,11 @@ def draw_figures(rows: Sequence[EvaluationRow], out: Path, *, chance: dict[str, 
         paths.append(out / ("recognition.png" if len(tasks) == 1 else f"recognition_{safe_name(task)}.png"))
         _draw_recognition([row for row in recognised if row.task == task], paths[-1], task, judges, (chance or {}).get(task))
     for generator in _distinct(row.generator for row in rows):
-        own = [row for row in rows if row.generator == generator and row.measure in METRICS]
-        if own:
-            paths.append(out / f"layers_{safe_name(generator)}.png")
-            _draw_layers(own, paths[-1], generator)
+        similar = [row for row in rows if row.generator == generator and row.measure in METRICS]
+        for judge in _distinct(row.judge for row in similar):
+            name = generator if judge == generator else f"{generator}_by_{judge}"
+            paths.append(out / f"layers_{safe_name(name)}.png")
+            _draw_layers([row for row in similar if row.judge == judge], paths[-1], generator, judge)
     if under_attack:
         paths.append(out / "attacks.png")
         _draw_attacks(under_attack, paths[-1], judges)
@@ -94,14 +95,16 @@ def _recognition_panel(axes: "Axes", rows: Sequence[EvaluationRow], generator: s
     percent_by_layer(axes, layers)
 
 
-def _draw_layers(rows: Sequence[EvaluationRow], path: Path, generator: str) -> None:
+def _draw_layers(rows: Sequence[EvaluationRow], path: Path, generator: str, judge: str) -> None:
     """A matrix for each measure of similarity: matched layers in rows, measured layers in columns."""
     matched, measured = _distinct(row.layer for row in rows), _distinct(row.measured_layer for row in rows)
-    height = 0.36 * len(matched) + 2.0
-    figure = _figure((3 * (0.46 * len(measured) + 0.9) + 1.2, height))
-    panels = figure.subplots(1, 3, squeeze=False, sharey=True)[0]
+    metrics = {metric: name for metric, name in _METRIC_NAMES.items() if any(row.measure == metric for row in rows)}
+    height = 0.36 * len(matched) + 1.4 + 0.055 * max(map(len, measured))
+    width = len(metrics) * (0.46 * len(measured) + 0.9) + 1.2
+    figure = _figure((width if judge == generator else max(width, 5.0), height))
+    panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     panels[0].set_ylabel("matched layer")
-    for axes, (metric, name) in zip(panels, _METRIC_NAMES.items(), strict=True):
+    for axes, (metric, name) in zip(panels, metrics.items(), strict=True):
         values = np.full((len(matched), len(measured)), math.nan)
         for row in rows:
             if row.measure == metric:
@@ -115,7 +118,8 @@ def _draw_layers(rows: Sequence[EvaluationRow], path: Path, generator: str) -> N
         axes.set_xticks(range(len(measured)), measured, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(matched)), matched)
         axes.set(title=name, xlabel="measured layer")
-    figure.suptitle(f"metamers of {generator}: similarity to the clip, mean over sounds")
+    by = "" if judge == generator else f" by {judge}"
+    figure.suptitle(f"metamers of {generator}: similarity to the clip{by}, mean over sounds")
     _save(figure, path)
 
 

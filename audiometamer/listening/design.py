@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from audiometamer.errors import AudioMetamerError
 from audiometamer.io.reading import read_unicode
-from audiometamer.io.toml_files import problems_raised, read_toml
+from audiometamer.io.toml_files import parse_toml, problems_raised, read_toml
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening.gates import Gate, Headphones
 from audiometamer.listening.headphones import GAP_SECONDS, PAIR_GAP_SECONDS
@@ -302,6 +302,15 @@ def read_common(path: Path, kind: type[D], checks: Callable[[D], Iterable[Design
             yield from problems_raised("answers.list", partial(read_answer_list, path.parent / design.answers.list))
 
     return read_toml(path, kind, problems)
+
+
+def kind_of_answers(path: Path) -> object:
+    """The kind of answers that a design names; None if it names none or cannot be read, which reading it reports."""
+    try:
+        answers = parse_toml(read_unicode(path)).get("answers")
+    except (OSError, ValueError, AudioMetamerError):
+        return None
+    return answers.get("kind") if isinstance(answers, dict) else None
 
 
 def failed(checks: Iterable[DesignCheck]) -> Iterator[Problem]:

@@ -48,7 +48,8 @@ class Attempt:
         Loss to minimise. Default: the method's.
     gradient_clip : float
         Factor on the largest derivative of a cochleagram's compression: the less, the less the quiet parts of the target steer.
-        In networks of texture statistics, the largest derivative relative to that at a band's RMS. Default 1, which changes none.
+        In networks of texture statistics and in cochleagrams of modulation models, the largest derivative relative to that at a
+        band's RMS. Default 1, which changes none.
     straight_through : bool
         Whether silent units that should be active count as zero, not by how far they are below it; see `losses.rectified`.
         Default False.

@@ -8,18 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audiometamer.cochleagram.compression import PowerCompression
 from audiometamer.cochleagram.filters import CosineFilterbank
 from audiometamer.errors import AudioMetamerError
 from audiometamer.networks.modulation_filters import CHANNELS_PER_OCTAVE, FRAME_RATE_HZ
 from audiometamer.networks.texture_envelopes import EXPONENT, PowerEnvelopes, decimated, filter_blocks, knee_of
 from audiometamer.networks.texture_filters import decimation_filter
-from audiometamer.networks.texture_measures import one_sided
+from audiometamer.networks.texture_measures import magnitude, one_sided
 
 SAMPLE_RATE_HZ = 20_000
 LEVEL = 0.01  # RMS of the sounds, as published
 _STRIDE = round(SAMPLE_RATE_HZ / FRAME_RATE_HZ)
 _BANK = CosineFilterbank(n_filters=30, low_limit=20.0, high_limit=10_000.0, overcompleteness=4)
 _LEFT_OUT = 3  # filters at either end, whose nominal frequency is outside of 20 to 10,000 Hz
+# PowerCompression's largest derivative, 5 for sounds of RMS 0.1, at the level of these: proportional to level ** (power − 1).
+_GRADIENT_CLIP = 5 * (LEVEL / 0.1) ** (EXPONENT - 1)
 
 
 class OctaveCochleagram(nn.Module):
@@ -32,7 +35,7 @@ class OctaveCochleagram(nn.Module):
     Attributes
     ----------
     gradient_clip : float or None
-        Largest derivative of the compression, relative to that at a band's RMS; see `with_gradient_clip`. None: the true one.
+        Largest derivative of the compression, relative to that at a band's RMS; see `with_gradient_clip`. None: one for all.
     """
 
     def __init__(self) -> None:
@@ -42,6 +45,7 @@ class OctaveCochleagram(nn.Module):
         self.register_buffer("centers", torch.from_numpy(centers), persistent=False)
         self.register_buffer("octaves", torch.from_numpy(centers[0] + np.arange(count) / CHANNELS_PER_OCTAVE), persistent=False)
         self.register_buffer("taps", torch.from_numpy(decimation_filter(_STRIDE)), persistent=False)
+        self.compress = PowerCompression(power=EXPONENT, offset=1e-30, gradient_clip=_GRADIENT_CLIP)
         self.gradient_clip: float | None = None
         self._gains: tuple[int, Tensor] | None = None
 
@@ -84,6 +88,8 @@ class OctaveCochleagram(nn.Module):
         AudioMetamerError
             As of `gains`.
         """
+        if self.gradient_clip is None:
+            return self.to_grid(magnitude(self.analytic(sound)))
         n_samples = sound.shape[-1]
         gains, taps = one_sided(self.gains(n_samples).to(sound), n_samples), filter_blocks(_STRIDE).to(sound)
         return self._interpolated(
@@ -105,7 +111,7 @@ class OctaveCochleagram(nn.Module):
 
     def to_grid(self, envelopes: Tensor) -> Tensor:
         """Envelopes [shape=(batch, filters, samples)] to the cochleagram [shape=(batch, 217, frames)]."""
-        return self._interpolated(decimated(envelopes**EXPONENT, filter_blocks(_STRIDE).to(envelopes)))
+        return self._interpolated(decimated(self.compress(envelopes), filter_blocks(_STRIDE).to(envelopes)))
 
     def _interpolated(self, frames: Tensor) -> Tensor:
         return pchip(frames, self.get_buffer("centers"), self.get_buffer("octaves")).clamp(min=0)

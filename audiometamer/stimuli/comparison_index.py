@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -114,7 +115,7 @@ def _rows(stimulus_set: Path, at: Path, record: ComparisonRecord) -> Iterator[Co
         )  # fmt: skip
 
 
-def _scores(sound: SoundRecord) -> dict[str, object]:
+def _scores(sound: SoundRecord) -> dict[str, Any]:
     lists: dict[str, Sequence[float]] = {
         "distances": sound.distances, "first_scores": sound.first_scores, "second_scores": sound.second_scores,
     }  # fmt: skip

@@ -275,6 +275,7 @@ def prepare(expansion: Expansion) -> Path:
         clips = write_resolved_plan(expansion.plan, expansion.sources, expansion.layers)
         write_planned(folder, expansion.items)
         save_natural(folder, expansion.natural)
+    assert clips is not None  # a plan of metamers has clips
     return clips
 
 

@@ -39,6 +39,19 @@ def test_which_pictures_there_are(rows, tmp_path):
     assert draw_figures([], tmp_path) == []
 
 
+def test_a_judge_of_statistics_has_a_picture_of_its_own(tmp_path):
+    names = [f"envelope_correlation, segment {k}" for k in (1, 2)]
+    rows = [
+        EvaluationRow(judge, "snr_db", value, 2, 2, 0.0, 9.0, generator="a", layer="relu0", measured_layer=name)
+        for judge, value in (("t/one", 3.0), ("t/two", 8.0)) for name in names
+    ]  # fmt: skip
+    one, two = draw_figures(rows, tmp_path)
+    assert (one.name, two.name) == ("layers_a_by_t_one.png", "layers_a_by_t_two.png")
+    first, second = (matplotlib.image.imread(path) for path in (one, two))
+    assert first.shape == second.shape
+    assert (first != second).any()
+
+
 def test_they_show_the_numbers(rows, tmp_path):
     rows = [row for row in rows if row.judge == "a"]
     before = draw_figures(rows, tmp_path / "before")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from tiny_experiment import write_names_key
 
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.experiment.scaling.build import build_scaling
@@ -41,7 +42,8 @@ def write_design(folder: Path, kind: str = "triads", text: str = DESIGN) -> Path
 
 def build_tiny(folder: Path, kind: str = "triads", text: str = DESIGN, *, sounds: int = 5):
     """Sounds, design and experiment in one folder."""
-    build_scaling(write_path(folder / "path", sounds), write_design(folder, kind, text), folder / "experiment")
+    path, design, key = write_path(folder / "path", sounds), write_design(folder, kind, text), write_names_key(folder)
+    build_scaling(path, design, folder / "experiment", key=key)
     return read_experiment(folder / "experiment")
 
 

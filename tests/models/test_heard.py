@@ -1,12 +1,17 @@
 """Models that hear through an ear: names, layers, levels, and what is refused."""
 
+import click
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 import audiometamer as am
+from audiometamer.cli import options
+from audiometamer.models.cards import Card, FrontEndCard, NetworkCard, WeightsCard
 from audiometamer.models.ear_front_end import EarFrontEnd
 from audiometamer.models.heard import split_ear, through_ear, with_ear_beside
+from audiometamer.models.model_folder import build_model
 
 
 class _Loudness(nn.Module):
@@ -102,3 +107,29 @@ def test_names(tmp_path) -> None:
 def test_bad_ears(ear: str, message: str) -> None:
     with pytest.raises(am.AudioMetamerError, match=message):
         through_ear(small_model(), ear)
+
+
+def test_the_ear_of_a_card() -> None:
+    card = Card(
+        "m", 20_000, 0.25, 0.1, NetworkCard("CochCNN9", {"width": 0.02}), FrontEndCard("feather2023", ear="msbg:N1/level=55"),
+        WeightsCard("", ""), {"word": ["a", "b"]},
+    )  # fmt: skip
+    front_end = build_model(card).front_end
+    assert isinstance(front_end, EarFrontEnd)
+    assert (front_end.ear.audiogram.name, front_end.ear.full_scale) == ("N1", 75)
+    card.front_end = FrontEndCard("feather2023", ear="gammatone")
+    with pytest.raises(am.AudioMetamerError, match="gives no sound for feather2023; name it as preset"):
+        build_model(card)
+
+
+def test_the_option_ear() -> None:
+    heard = []
+
+    @click.command()
+    @options.model_by_default("cochcnn-word")
+    def command(model_name: str) -> None:
+        heard.append(model_name)
+
+    for given in ([], ["--ear", "msbg:N2"], ["--model", "m", "--ear", "vocoder:8"], ["--ear", "vocoder:8", "--model", "m"]):
+        assert CliRunner().invoke(command, given).exit_code == 0
+    assert heard == ["cochcnn-word", "cochcnn-word~msbg:N2", "m~vocoder:8", "m~vocoder:8"]

@@ -95,6 +95,18 @@ def test_the_gradient_of_the_cochleagram(cochlea):
     assert (gradient * direction).sum().item() == pytest.approx(difference.item(), rel=0.02)
 
 
+def test_a_clipped_gradient_changes_no_value_and_is_the_true_one_of_a_tone(sound, cochlea):
+    clipped = cochlea.with_gradient_clip(5.0)
+    torch.testing.assert_close(clipped(sound[:, :3_970]), cochlea(sound[:, :3_970]), rtol=0, atol=1e-9)
+    assert cochlea.gradient_clip is None
+    # The envelopes of a tone have no dips; its frequency passes few bands, and others hold next to nothing.
+    tone = (0.014 * torch.sin(2 * torch.pi * 0.05 * torch.arange(SAMPLES, dtype=torch.float64)))[None].requires_grad_()
+    channels = slice(130, 150)  # 850 to 1,480 Hz
+    (gradient,) = torch.autograd.grad(clipped(tone)[:, channels].sum(), tone)
+    ahead, behind = (clipped((1 + sign * 1e-5) * tone.detach())[:, channels].sum() for sign in (1, -1))
+    assert (gradient * tone).sum().item() == pytest.approx((ahead - behind).item() / 2e-5, rel=5e-3)
+
+
 def test_odd_lengths_are_refused(cochlea):
     with pytest.raises(AudioMetamerError, match="the sound has 1001 samples; an even number is needed"):
         cochlea(torch.zeros(1, 1001))

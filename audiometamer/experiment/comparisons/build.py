@@ -107,7 +107,8 @@ def _draw(found: _Found, design: ComparisonDesign, number: int, generator: np.ra
         one, swapped = found[place]
         main.append(swapped if swapped is not None and (turn + place) % 2 else one)
     caught = [catch_of(main[i]) for i in generator.choice(len(main), size=design.catch, replace=design.catch > len(main))]
-    trials: _Planned = [*(("main", one) for one in main), *(("catch", one) for one in caught)]
+    trials: _Planned = [("main", one) for one in main]
+    trials += [("catch", one) for one in caught]
     return [trials[i] for i in generator.permutation(len(trials))]
 
 

@@ -6,9 +6,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.io.reading import read_unicode
-from audiometamer.io.toml_files import parse_toml
 from audiometamer.listening.design import (
     COMPARED,
     CommonDesign,
@@ -16,6 +13,7 @@ from audiometamer.listening.design import (
     PositiveInt,
     ResponseFormat,
     check_unique,
+    kind_of_answers,
     read_common,
 )
 from audiometamer.listening.tables import NonNegativeInt
@@ -72,11 +70,7 @@ class ComparisonDesign(CommonDesign, forbid_unknown_fields=True, frozen=True):
 
 def is_comparison_design(path: Path) -> bool:
     """Whether a design is of sounds that tell models apart; False if it cannot be read, which reading it reports."""
-    try:
-        answers = parse_toml(read_unicode(path)).get("answers")
-    except (OSError, ValueError, AudioMetamerError):
-        return False
-    return isinstance(answers, dict) and answers.get("kind") in COMPARED
+    return kind_of_answers(path) in COMPARED
 
 
 def read_comparison_design(path: Path) -> ComparisonDesign:

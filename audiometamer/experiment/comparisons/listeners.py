@@ -77,8 +77,9 @@ class ModelListener:
         return one.first[k], one.second[k]
 
     def __call__(
-        self, stimulus: str, _options: Sequence[str], generator: np.random.Generator
+        self, stimulus: str, options: Sequence[str], generator: np.random.Generator
     ) -> tuple[str, float] | tuple[str, float, float | None]:
+        del options  # the stimulus says what they are
         if not isinstance(self.key[stimulus].condition, ConditionKey):
             return self.key[stimulus].answer, _MILLISECONDS
         one = self.compared[stimulus]

@@ -126,7 +126,8 @@ def _slope(differences: Floats, chosen: Floats) -> float:
 
 def _by_all(chosen: Floats, pair: Integers) -> Floats:
     """Proportion of all answers to the same pair."""
-    return (np.bincount(pair, chosen) / np.bincount(pair))[pair]
+    proportions: Floats = np.bincount(pair, chosen) / np.bincount(pair)
+    return proportions[pair]
 
 
 def _by_other_listeners(chosen: Floats, pair: Integers, listener: Integers) -> Floats:
@@ -176,7 +177,7 @@ class PredictedRatings:
 
 
 def ratings_predicted(
-    trials: Sequence[TrialRow], compared: Mapping[str, Compared], listeners: Sequence[str], items: Sequence[str], *, seed: int
+    trials: Sequence[TrialRow], compared: Mapping[str, Compared], listeners: Sequence[str], items: Sequence[str]
 ) -> PredictedRatings:
     """Predict how sure listeners are of either word.
 
@@ -185,7 +186,6 @@ def ratings_predicted(
     AudioMetamerError
         If an answer has no confidence, or a listener rates all words alike.
     """
-    del seed  # nothing is drawn
     pairs = {compared[trial.stimulus].pair: compared[trial.stimulus] for trial in trials}
     sums, n = (np.zeros((len(listeners), len(pairs), 2)) for _ in range(2))
     place = {pair: k for k, pair in enumerate(pairs)}

@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.experiment.comparisons.predicting import choices_predicted, ratings_predicted
+from audiometamer.experiment.comparisons.predicting import (
+    PredictedChoices,
+    PredictedRatings,
+    choices_predicted,
+    ratings_predicted,
+)
 from audiometamer.experiment.comparisons.stimuli import Compared
 from audiometamer.listening.tables import TrialRow
 
@@ -138,8 +143,11 @@ def _ranked(kind: str, trials: Sequence[TrialRow], compared: Mapping[str, Compar
     counts = [generator.multinomial(len(each), np.full(len(each), 1 / len(each)), resamples) for each in (listeners, items)]
     weights = [np.concatenate([np.ones((1, len(each))), drawn]) for each, drawn in zip((listeners, items), counts, strict=True)]
     words = bool(compared[trials[0].stimulus].words)
-    predict = ratings_predicted if words else choices_predicted
-    predicted = predict(trials, compared, listeners, items, seed=seed)
+    predicted: PredictedChoices | PredictedRatings
+    if words:
+        predicted = ratings_predicted(trials, compared, listeners, items)
+    else:
+        predicted = choices_predicted(trials, compared, listeners, items, seed=seed)
     scores = predicted.scores(*weights)  # of the sample, then of each resample: models, lower ceiling, upper ceiling
     names = compared[trials[0].stimulus].representations
     n = len(names)

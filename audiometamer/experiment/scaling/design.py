@@ -8,9 +8,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.io.reading import read_unicode
-from audiometamer.io.toml_files import parse_toml
 from audiometamer.listening.design import (
     PAIRS,
     CommonDesign,
@@ -19,6 +16,7 @@ from audiometamer.listening.design import (
     ResponseFormat,
     Text,
     check_unique,
+    kind_of_answers,
     read_common,
 )
 
@@ -81,11 +79,7 @@ class ScalingDesign(CommonDesign, forbid_unknown_fields=True, frozen=True):
 
 def is_scaling_design(path: Path) -> bool:
     """Whether a design asks for triads or quadruples; False if it cannot be read, which `read_design` reports."""
-    try:
-        answers = parse_toml(read_unicode(path)).get("answers")
-    except (OSError, ValueError, AudioMetamerError):
-        return False
-    return isinstance(answers, dict) and answers.get("kind") in PAIRS
+    return kind_of_answers(path) in PAIRS
 
 
 def read_scaling_design(path: Path) -> ScalingDesign:

@@ -126,7 +126,9 @@ def make_comparison(plan: PlanOfComparisons, item: ComparisonItem, opened: Opene
         key=item.key, kind=item.kind, clip=item.clip, clip_sha256=item.clip_sha256, words=[*item.words], of=[*item.of],
         representations=names, seed=item.seed, settings=settings_of(task.comparison), weights=opened.weights,
         original_sha256="",
-        sounds=[scored(task, opened, *one, original, file) for *one, file in zip(made, written, files, strict=True)],
+        sounds=[
+            scored(task, opened, one, sound, original, file) for one, sound, file in zip(made, written, files, strict=True)
+        ],
         sample_rate=task.rate, duration=written[0].samples.shape[-1] / task.rate,
         seconds=round(time.perf_counter() - start, 3), made=_now(), host=platform.node(), audiometamer=__version__,
     )  # fmt: skip

@@ -81,7 +81,8 @@ def _with_words(task: Task, models: Sequence[Model], record: SoundRecord, heard:
         logits[model.name] = with_words_first(by_class, torch.tensor([places], device=by_class.device))
         hears.append(model.predicted_label(name, by_class[0]))
     chances = [torch.sigmoid(z) if read_out == "sigmoid" else torch.softmax(z, -1) for z in logits.values()]
-    score = float(hard_score(*(logits[model.name] for model, _ in task.places), read_out))
+    (first, _), (second, _) = task.places
+    score = float(hard_score(logits[first.name], logits[second.name], read_out))
     return replace(
         record, first_scores=[float(p[0, 0]) for p in chances], second_scores=[float(p[0, 1]) for p in chances], hears=hears,
         score=score, passed=score >= LEAST_SCORE,

@@ -19,7 +19,7 @@ def test_the_kind_of_answers_says_which_design_it_is(tmp_path):
 
 
 def test_recognition_takes_no_pairs(tmp_path):
-    with pytest.raises(AudioMetamerError, match=r"answers.kind.*'triads' compares sounds of a path, and not of a stimulus set"):
+    with pytest.raises(AudioMetamerError, match=r"answers.kind.*'triads' is for another kind of design"):
         read_design(write_design(tmp_path, "triads"))
 
 
