@@ -9,6 +9,7 @@ from own_networks import SAMPLE_RATE, SAMPLES, Net, frozen
 
 import audiometamer as am
 from audiometamer.matching import captured
+from audiometamer.metamers import attempts
 from audiometamer.metamers.criteria import METRICS, MetricNull
 from audiometamer.metamers.methods import load_method
 from audiometamer.metamers.unfinished import Checkpoints
@@ -88,3 +89,12 @@ def test_either_compiled_or_captured(model, clip):
         am.synthesize(model, clip, "relu", compiled=True, captured=True)
     with pytest.raises(am.AudioMetamerError, match="captured is 1; it must be True or False"):
         am.synthesize(model, clip, "relu", captured=1)
+
+
+def test_the_whole_verdict_is_asked_only_where_a_step_s_activations_pass(model, clip, options, monkeypatch):
+    """Nothing passes: at its two reports no signal is measured, at its end each is."""
+    measured, measure = [], attempts.measure
+    monkeypatch.setattr(attempts, "measure", lambda *given: measured.append(given[3]) or measure(*given))
+    method = dataclasses.replace(DEFAULT, attempts=DEFAULT.attempts[:1])
+    am.synthesize(model, clip, "relu", stop="passed", method=method, **options)
+    assert measured == [0, 1, 2]
