@@ -23,4 +23,4 @@ def test_example(tmp_path, example):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 11
