@@ -244,13 +244,10 @@ class LocatedPlan(Generic[P]):
 
 @dataclass(frozen=True)
 class LoadedPlan(LocatedPlan[Plan]):
-    """A plan of metamers that was read and checked, where it lies, its method and its stopping rule.
+    """A plan of metamers that was read and checked, beside what a `LocatedPlan` has its method and its stopping rule.
 
     Parameters
     ----------
-    path : path
-        The TOML file.
-    content : Plan
     method : Method
     stop : callable, "passed" or None
     """
