@@ -101,7 +101,7 @@ def test_the_table_in_the_documentation_is_what_the_cards_say(name):
 
 def test_the_robust_network_withstands_what_undoes_the_ordinary_one():
     ordinary, robust, control = (
-        read_card(ZOO / name).accuracy["word"] for name in ("cochcnn-word", "cochcnn-word-robust", "cochcnn-word-random-step")
+        read_card(ZOO / name).accuracy["word"] for name in ("cochcnn-digits", "cochcnn-word-robust", "cochcnn-word-random-step")
     )
     attack = "cochleagram_l2_1"
     assert ordinary[attack]["percent"] < 10
