@@ -28,7 +28,7 @@ from audiometamer.listening.trials import Trial
 # What the analysis reads
 TRIAL_TABLE = (
     "listener trial kind stimulus clip model layer seed missing word speaker answer correct reaction_time_ms plays started "
-    "answered network_correct browser playback"
+    "answered network_correct browser playback confidence"
 )
 LISTENER_TABLE = "listener group headphones_correct headphones_trials practice_correct finished excluded reason"
 
@@ -74,6 +74,7 @@ def test_the_table_of_trials(answered, experiment):
         assert (row["reaction_time_ms"], row["plays"], row["missing"]) == ("812.5", "1", "false")
         assert (row["started"], row["answered"]) == ("2026-03-01T09:00:00Z", "2026-03-01T09:00:02Z")
         assert json.loads(row["playback"]) == {"sample_rate": 48000}
+        assert row["confidence"] == "", "nobody was asked"
         if entry.condition == "headphones":
             assert (row["layer"], row["model"], row["seed"], row["network_correct"]) == ("", "", "", "")
         elif entry.condition == "natural":
