@@ -1,16 +1,19 @@
 """``audiometamer experiment rank``, and what `build` and `rehearse` do for sounds that tell models apart."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from audiometamer.cli import options, serving
 from audiometamer.cli.printing import plain_table, print_table
 from audiometamer.errors import pluralize
-from audiometamer.experiment.comparisons.ranking import Interval, Ranking
 from audiometamer.io.names import as_output_folder
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.responders import Responder
+
+if TYPE_CHECKING:
+    from audiometamer.experiment.comparisons.ranking import Interval, Ranking
 
 _path = click.Path(path_type=Path)
 
@@ -77,7 +80,7 @@ def rank(
     click.echo(f"{excluded.statement} Table: {out / RANKING}   figure: {out / 'ranking.png'}")
 
 
-def _print(ranking: Ranking) -> None:
+def _print(ranking: "Ranking") -> None:
     table = plain_table("rank", ranking.kind, numbers=(ranking.measure, "agreement", "behind the best", "best in"))
     for k, one in enumerate(ranking.models, start=1):
         agreement = "–" if one.agreement is None else _spelt(one.agreement)
@@ -90,5 +93,5 @@ def _print(ranking: Ranking) -> None:
     )
 
 
-def _spelt(interval: Interval) -> str:
+def _spelt(interval: "Interval") -> str:
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
