@@ -63,7 +63,7 @@ def test_no_name_says_what_is_heard_to_who_lacks_the_key(experiment, folder):
 def test_each_build_has_a_key_of_its_own(tmp_path, folder, monkeypatch, capsys):
     """From the same set, design and seed; and the same files from the same key."""
     stimuli, design = folder.parent / "set", write_design(tmp_path, DESIGN.replace("listeners = 6", "listeners = 1"))
-    monkeypatch.setattr("audiometamer.experiment.build.write_page", lambda page, _sentences: page.mkdir())
+    monkeypatch.setattr("audiometamer.listening.building.write_page", lambda page, _sentences: page.mkdir())
     for name, more in (("a", []), ("b", []), ("c", ["--names-key", f"{tmp_path}/a/names.key"])):
         assert main(["experiment", "build", str(stimuli), "--design", str(design), "--out", f"{tmp_path}/{name}", *more]) == 0
     a, b, c = ({path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()} for name in "abc")
@@ -183,7 +183,7 @@ def test_a_key_that_is_none_is_refused_before_anything_is_made(tmp_path, folder,
 
 
 def test_a_natural_clip_that_stands_in_is_not_the_same_file_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiometamer.experiment.build.write_page", lambda page, _sentences: page.mkdir())
+    monkeypatch.setattr("audiometamer.listening.building.write_page", lambda page, _sentences: page.mkdir())
     stimuli = write_stimuli(tmp_path / "set", failed=[(f"{word}_{voice}", "relu1") for word in WORDS for voice in ("slt", "rms")])
     design = write_design(tmp_path, DESIGN.replace("[catch]", '[conditions]\nmissing = "natural"\n\n[catch]'))
     build(stimuli, design, tmp_path / "out")
