@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.answer_list import AnswerList, answer_list, answer_problems, write_answers
 from audiometamer.experiment.available import NATURAL_CONDITION, AvailableStimuli, read_available_stimuli
 from audiometamer.experiment.design import Conditions, Design, read_design
@@ -16,15 +15,14 @@ from audiometamer.experiment.excerpts import exemplars_by_duration
 from audiometamer.experiment.lists import PlannedTrial, check_words, draw_alternatives, draw_trials, with_numbers, words_of
 from audiometamer.experiment.sounds import ExperimentSounds, Stimulus
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
-from audiometamer.io.files import atomic_folder, json_text, write_text
-from audiometamer.io.hashes import file_sha256
+from audiometamer.io.files import atomic_folder, json_text, refuse_existing, write_text
 from audiometamer.io.tables import write_table
 from audiometamer.io.toml_files import error_context, problems_raised, raise_problems
 from audiometamer.io.toml_problems import Problem
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_names, check_trials, copied_texts, headphone_checks, write_checks, write_parts
 from audiometamer.listening.trials import Lists, Trial, TrialList
-from audiometamer.stimuli.layout import MANIFEST
+from audiometamer.stimuli.verify import manifest_sha256
 from audiometamer.version import __version__
 
 _SELECTION = "selection.tsv"
@@ -75,8 +73,7 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
         If `out` exists, the private key cannot be read, something is wrong with the design, the set lacks something that the
         design asks for, or a sound cannot be read, is silent or would clip.
     """
-    if out.exists():
-        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    refuse_existing(out)
     requested = read_design(design)
     draws = keyed_draws(requested.seed, key)
     available, problems = read_available_stimuli(stimulus_set, design, requested)
@@ -100,9 +97,8 @@ def build(stimulus_set: Path, design: Path, out: Path, *, key: Path | None = Non
         write_parts(folder, design, requested, resolved, sounds.key | checks, draws)
         write_table(folder / layout.MISSING, _MISSING_COLUMNS, _missing_rows(available, requested))
         lists = [_list(k, trials, sounds, [*checks], answers, draws) for k, trials in enumerate(planned, start=1)]
-        manifest = stimulus_set / MANIFEST
-        sha256 = file_sha256(manifest) if manifest.exists() else None
-        write_text(folder / layout.LISTS, json_text(Lists(requested.seed, __version__, sha256, lists, keyed=True)))
+        drawn = Lists(requested.seed, __version__, manifest_sha256(stimulus_set), lists, keyed=True)
+        write_text(folder / layout.LISTS, json_text(drawn))
     return BuiltExperiment(requested, resolved, available, planned, _unheard(requested, available, planned))
 
 

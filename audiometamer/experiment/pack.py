@@ -9,7 +9,7 @@ from audiometamer.experiment.packed_page import INDEX, write_packed_page
 from audiometamer.experiment.psychopy import write_psychopy
 from audiometamer.experiment.reading import read_experiment
 from audiometamer.io.draws import equalize_mtimes
-from audiometamer.io.files import atomic_folder, atomic_write, write_private
+from audiometamer.io.files import atomic_folder, atomic_write, refuse_existing, write_private
 from audiometamer.io.paths import real_path
 from audiometamer.listening.folder import Experiment
 from audiometamer.listening.list_names import list_token
@@ -63,9 +63,7 @@ def pack(folder: Path, out: Path, *, to: PackFormat, address: str = "", any_list
     if any_list and to != "jatos":
         raise AudioMetamerError(f"only JATOS hands out lists by itself; an experiment packed to {to} cannot")
     links = None if to == "psychopy" or any_list else out.parent / f"{real_path(out).name.removesuffix('.jzip')}-links.tsv"
-    for path in (out, links):
-        if path is not None and path.exists():
-            raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
+    refuse_existing(*(path for path in (out, links) if path is not None))
     if to == "jatos" and out.suffix != ".jzip":
         raise AudioMetamerError(f"{out} is no name of a study for JATOS; it must end in .jzip")
     experiment = read_experiment(folder)

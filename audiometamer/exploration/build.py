@@ -16,7 +16,7 @@ from audiometamer.exploration.design import ExplorationDesign, fit_to_ladder, re
 from audiometamer.exploration.folder import COMMAND_NAME, DIMENSIONS, LADDER
 from audiometamer.exploration.sequence import ExplorationSequence
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
-from audiometamer.io.files import atomic_folder, json_text, write_text
+from audiometamer.io.files import atomic_folder, json_text, refuse_existing, write_text
 from audiometamer.io.hashes import file_sha256
 from audiometamer.io.toml_files import error_context, toml_text
 from audiometamer.listening import folder as layout
@@ -71,8 +71,7 @@ def build(design: Path, out: Path, *, key: Path | None = None) -> BuiltExplorati
         the dimensions or the model are not those of the ladder; if a sound cannot be read, is silent or would clip; if an image
         cannot be read.
     """
-    if out.exists():
-        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    refuse_existing(out)
     written = settings = read_exploration_design(design)
     draws = keyed_draws(settings.seed, key)
     with error_context(design, "ladder.folder"):

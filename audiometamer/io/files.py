@@ -216,6 +216,13 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
+def refuse_existing(*paths: Path) -> None:
+    """Raise an `AudioMetamerError` if one of the paths is taken: what a command makes goes to a new place."""
+    for path in paths:
+        if path.exists():
+            raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
+
+
 def check_writable(path: Path) -> None:
     """Raise what `atomic_write` would raise, before the work whose result it would write."""
     temporary = temporary_path(path)

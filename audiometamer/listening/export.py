@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import write_private, write_text
+from audiometamer.io.files import refuse_existing, write_private, write_text
 from audiometamer.listening.received import EVENTS, LISTENERS, PARTICIPANTS, TRIALS, ReceivedAnswers
 
 
@@ -15,9 +14,7 @@ def write_tables(answers: ReceivedAnswers, out: Path) -> None:
     AudioMetamerError
         If a table exists already, or cannot be written.
     """
-    for table in (TRIALS, LISTENERS, EVENTS, PARTICIPANTS):
-        if (out / table).exists():
-            raise AudioMetamerError(f"{out / table} exists; nothing is overwritten: choose another --out")
+    refuse_existing(*(out / table for table in (TRIALS, LISTENERS, EVENTS, PARTICIPANTS)))
     for table in (TRIALS, LISTENERS, EVENTS):
         write_text(out / table, answers.text(table))
     write_private(out / PARTICIPANTS, answers.text(PARTICIPANTS))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import make_folder
+from audiometamer.io.files import make_folder, refuse_existing
 from audiometamer.io.processes import describe_exit
 from audiometamer.io.resources import COMMAND
 from audiometamer.listening import browser
@@ -113,8 +113,7 @@ def rehearse(
         If `out` holds answers already, there are fewer lists, or the server does not start.
     """
     database = out / DATABASE
-    if database.exists():
-        raise AudioMetamerError(f"{database} exists; nothing is overwritten: choose another --out")
+    refuse_existing(database)
     if listeners > (n := len(experiment.lists.listeners)):
         raise AudioMetamerError(f"{listeners} listeners were requested, and there are {n} lists")
     make_folder(out)

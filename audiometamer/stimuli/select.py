@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiometamer.errors import AudioMetamerError
-from audiometamer.io.files import write_json
+from audiometamer.io.files import refuse_existing, write_json
 from audiometamer.io.tables import write_table
 from audiometamer.stimuli.balance import Family, largest_balanced, most_balanced
 from audiometamer.stimuli.clips import read_clips
@@ -315,9 +315,7 @@ def write_selection(stimulus_set: Path, out: Path, rules: SelectionRules) -> Sel
     AudioMetamerError
         As `select`, or if one of the files exists.
     """
-    for path in (out / TABLE, out / RULES):
-        if path.exists():
-            raise AudioMetamerError(f"{path} exists; nothing is overwritten: choose another --out")
+    refuse_existing(out / TABLE, out / RULES)
     clips = read_clips(stimulus_set)
     selection = select(stimulus_set, rules)
     about_clips = dict.fromkeys(column for about in clips.values() for column in about if column not in COLUMNS)

@@ -12,7 +12,7 @@ from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.comparisons.design import ComparisonDesign, read_comparison_design
 from audiometamer.experiment.comparisons.stimuli import Compared, catch_of, read_compared, write_compared
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
-from audiometamer.io.files import atomic_folder, json_text, write_text
+from audiometamer.io.files import atomic_folder, json_text, refuse_existing, write_text
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_names, check_trials, copied_texts, headphone_checks, write_checks, write_parts
 from audiometamer.listening.design import NEITHER
@@ -61,8 +61,7 @@ def build_comparison(stimulus_set: Path, design: Path, out: Path, *, key: Path |
     AudioMetamerError
         If `out` exists, something is wrong with the design, the set lacks what it asks for, or a sound cannot be read.
     """
-    if out.exists():
-        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    refuse_existing(out)
     settings = read_comparison_design(design)
     draws = keyed_draws(settings.seed, key)
     found = read_compared(stimulus_set, design, settings)

@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from audiometamer.errors import AudioMetamerError
 from audiometamer.experiment.scaling.design import ScalingDesign, SoundPath, read_scaling_design
 from audiometamer.experiment.scaling.path import PathSounds, read_path
 from audiometamer.experiment.scaling.trials import PairTrial, draw_pair_trials, possible_trials
 from audiometamer.io.draws import Draws, equalize_mtimes, keyed_draws
-from audiometamer.io.files import atomic_folder, json_text, write_text
+from audiometamer.io.files import atomic_folder, json_text, refuse_existing, write_text
 from audiometamer.io.toml_files import error_context
 from audiometamer.listening import folder as layout
 from audiometamer.listening.building import check_names, check_trials, copied_texts, headphone_checks, write_checks, write_parts
@@ -66,8 +65,7 @@ def build_scaling(sounds: Path, design: Path, out: Path, *, key: Path | None = N
         If `out` exists, the private key cannot be read, something is wrong with the design, or a sound cannot be read, is silent
         or would clip.
     """
-    if out.exists():
-        raise AudioMetamerError(f"{out} exists; nothing is overwritten: choose another --out")
+    refuse_existing(out)
     requested = read_scaling_design(design)
     draws, kind = keyed_draws(requested.seed, key), requested.answers.kind
     with error_context(design, "path"):
